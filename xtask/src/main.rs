@@ -1,0 +1,79 @@
+//! The chores of this repository: `cargo xtask COMMAND`, each command a module of its own.
+//!
+//! Whatever a person, a hook or a CI job must do to this tree is a command here, so that all three do the same thing.
+
+mod bench;
+mod ci;
+mod faults;
+mod generated;
+mod machine;
+mod packages;
+mod provider_matrix;
+mod quickstart;
+mod residue;
+mod rust_text;
+mod tidy;
+mod tree;
+mod trim;
+mod workspace;
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+use crate::generated::Mode;
+
+const USAGE: &str = "\
+usage: cargo xtask COMMAND
+
+  quickstart                install what is missing, build, run a command of this tree on a leased box, prove no residue
+  ci [lint|trim|test]       everything that the CI runs, in its order, or one part of it
+  tidy                      the rules of STYLE.md that a machine can check
+  trim                      prove that a build with one provider holds no other provider, and what lease-core is free of
+  provider-matrix [--check] regenerate, or compare, docs/provider-matrix.md and the table in README.md
+  faults [--check]          regenerate, or compare, docs/faults.md
+  bench                     measure, and write docs/performance.md";
+
+fn main() -> ExitCode {
+    let words = machine::arguments();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match run(&words) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            machine::say(format_args!("{}: FAILED - {error:#}", words.first().unwrap_or(&"xtask")));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(words: &[&str]) -> Result<()> {
+    match words {
+        ["quickstart"] => quickstart::run(),
+        ["ci"] => ci::run(None),
+        ["ci", part] => ci::run(Some(ci::Part::named(part)?)),
+        ["tidy"] => tidy::run(),
+        ["trim"] => trim::run(),
+        ["provider-matrix"] => provider_matrix::run(Mode::Write),
+        ["provider-matrix", "--check"] => provider_matrix::run(Mode::Check),
+        ["faults"] => faults::run(Mode::Write),
+        ["faults", "--check"] => faults::run(Mode::Check),
+        ["bench"] => bench::run(),
+        [] | ["help" | "--help" | "-h"] => {
+            machine::say(USAGE);
+            Ok(())
+        }
+        other => bail!("no such command: {}\n\n{USAGE}", other.join(" ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_command_is_an_error_that_lists_the_commands() {
+        let error = run(&["tidy", "--fix"]).unwrap_err().to_string();
+        assert!(error.contains("no such command: tidy --fix"), "{error}");
+        assert!(error.contains("quickstart"), "{error}");
+    }
+}

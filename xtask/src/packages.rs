@@ -1,0 +1,170 @@
+//! Finds the programs that the work needs, and installs what is missing where that can be done.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+use crate::machine::{Call, can_ask, environment, say};
+
+/// A program, and the Debian package that holds it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Tool {
+    program: &'static str,
+    package: &'static str,
+}
+
+const fn tool(program: &'static str, package: &'static str) -> Tool {
+    Tool { program, package }
+}
+
+/// What leasing a local box needs.
+pub(crate) const TO_RUN: &[Tool] = &[
+    tool("git", "git"),
+    tool("cc", "gcc libc6-dev"),
+    tool("ssh", "openssh-client"),
+    tool("ssh-keygen", "openssh-client"),
+    tool("sshd", "openssh-server"),
+    tool("tar", "tar"),
+];
+
+/// What the tests need besides.
+pub(crate) const TO_TEST: &[Tool] = &[tool("rsync", "rsync"), tool("ps", "procps")];
+
+/// What only tests on Linux need: strace kills the program under test at a chosen system call.
+pub(crate) const TO_TEST_ON_LINUX: &[Tool] = &[tool("strace", "strace")];
+
+/// What measuring memory needs.
+pub(crate) const TO_MEASURE: &[Tool] = &[tool("time", "time")];
+
+/// Where programs for administrators are, which an ordinary `PATH` does not name.
+const SYSTEM_DIRECTORIES: &[&str] = &["/usr/sbin", "/sbin", "/usr/local/sbin"];
+/// sshd drops its rights there; the package's service makes it, and in a container no service runs.
+const PRIVILEGE_SEPARATION: &str = "/run/sshd";
+
+/// Makes sure that every one of `tools` is there; prints what it finds and each command that it runs.
+pub(crate) fn ensure(tools: &[Tool]) -> Result<()> {
+    let missing: Vec<Tool> =
+        tools.iter().copied().filter(|tool| find(tool.program).is_none()).collect();
+    if missing.is_empty() {
+        let names: Vec<&str> = tools.iter().map(|tool| tool.program).collect();
+        say(format_args!("found: {}", names.join(", ")));
+    } else {
+        install(&missing)?;
+    }
+    if let Some(tool) = tools.iter().find(|tool| find(tool.program).is_none()) {
+        bail!("`{}` is still missing after its installation", tool.program);
+    }
+    if tools.iter().any(|tool| tool.program == "sshd") {
+        privilege_separation()?;
+    }
+    Ok(())
+}
+
+/// The path of `program`, if it is installed.
+pub(crate) fn find(program: &str) -> Option<PathBuf> {
+    let path = environment("PATH").unwrap_or_default();
+    let directories =
+        std::env::split_paths(&path).chain(SYSTEM_DIRECTORIES.iter().map(PathBuf::from));
+    directories.map(|directory| directory.join(program)).find(|full| is_executable(full))
+}
+
+/// Whether we are the superuser.
+pub(crate) fn is_root() -> Result<bool> {
+    Ok(Call::new("id").args(["-u"]).output()?.trim() == "0")
+}
+
+fn is_executable(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    path.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+}
+
+fn install(missing: &[Tool]) -> Result<()> {
+    let names: Vec<&str> = missing.iter().map(|tool| tool.program).collect();
+    let packages = packages(missing);
+    say(format_args!("missing: {} (Debian packages: {})", names.join(", "), packages.join(" ")));
+    let refusal = || {
+        format!(
+            "install these and try again: {} (Debian: {})",
+            names.join(", "),
+            packages.join(" ")
+        )
+    };
+    if find("apt-get").is_none() {
+        bail!("there is no apt-get here; {}", refusal());
+    }
+    let sudo: &[&str] = match (is_root()?, find("sudo").is_some()) {
+        (true, _) => &[],
+        // Without a terminal a question for a password would wait for ever.
+        (false, true) if !can_ask() => &["sudo", "-n"],
+        (false, true) => &["sudo"],
+        (false, false) => bail!("installing needs root or sudo; {}", refusal()),
+    };
+    // Package lists may be old or absent; an unreachable source must not stop what the others can deliver.
+    if let Err(error) = apt(sudo, &["update"]).run() {
+        say(format_args!("{error:#}; trying with the lists that are here"));
+    }
+    apt(sudo, &["install", "--yes", "--no-install-recommends"])
+        .args(&packages)
+        .run()
+        .with_context(refusal)?;
+    if packages.contains(&"openssh-server") && Path::new("/run/systemd/system").exists() {
+        say(
+            "note: Debian starts a login service with openssh-server; lease needs only the program.",
+        );
+        say("      `systemctl disable --now ssh` turns the service off.");
+    }
+    Ok(())
+}
+
+fn apt(sudo: &[&str], words: &[&str]) -> Call {
+    let words =
+        sudo.iter().chain(&["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q"]).chain(words);
+    let mut words = words.copied();
+    let program = words.next().unwrap_or("env");
+    Call::new(program).args(words).interactive()
+}
+
+/// The packages that hold `missing`, each once.
+fn packages(missing: &[Tool]) -> Vec<&'static str> {
+    let mut packages: Vec<&str> = missing.iter().flat_map(|tool| tool.package.split(' ')).collect();
+    packages.sort_unstable();
+    packages.dedup();
+    packages
+}
+
+fn privilege_separation() -> Result<()> {
+    let linux = Path::new("/proc/self").exists();
+    if linux && is_root()? && !Path::new(PRIVILEGE_SEPARATION).is_dir() {
+        Call::new("mkdir").args(["-p", "-m", "0755", PRIVILEGE_SEPARATION]).run()?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_package_is_installed_once() {
+        assert_eq!(
+            packages(&TO_RUN[1..5]),
+            ["gcc", "libc6-dev", "openssh-client", "openssh-server"]
+        );
+    }
+
+    #[test]
+    fn programs_are_found_by_name_and_must_be_executable() {
+        assert!(find("sh").is_some());
+        assert!(find("no-such-program-here").is_none());
+        let directory = tempfile::tempdir().unwrap();
+        let plain = directory.path().join("plain");
+        std::fs::write(&plain, "").unwrap();
+        assert!(!is_executable(&plain));
+    }
+
+    #[test]
+    fn the_installer_asks_nothing() {
+        let call = apt(&["sudo", "-n"], &["update"]).to_string();
+        assert_eq!(call, "sudo -n env DEBIAN_FRONTEND=noninteractive apt-get -q update");
+    }
+}
