@@ -1,0 +1,139 @@
+//! How a box is reached, and what one gets to run on.
+
+use std::fmt;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use crate::error::Result;
+use crate::id::LeaseId;
+
+/// Where and how to log in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reach {
+    /// Host name or address.
+    pub host: String,
+    /// TCP port; unused where `proxy` is given.
+    pub port: u16,
+    /// Login name.
+    pub user: String,
+    /// A program, as argv, whose standard streams are the connection; empty for plain TCP.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub proxy: Vec<String>,
+    /// What is known of the host's key.
+    pub host_key: HostKey,
+    /// The absolute directory on the box that belongs to the lease.
+    pub root: String,
+}
+
+/// What is known of a host's key (invariant I13).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HostKey {
+    /// Known over a trusted path before the first contact: `TYPE BASE64`.
+    Pinned(String),
+    /// Learnt at the first contact and strict afterwards.
+    FirstUse,
+}
+
+/// What one attempt to log in showed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Probe {
+    /// A login with the lease's key ran a command; the host proved the key in it (`TYPE BASE64`).
+    Ready {
+        /// The key that the host proved.
+        host_key: String,
+    },
+    /// It does not answer yet; another attempt may succeed.
+    NotYet {
+        /// What the attempt met.
+        why: String,
+    },
+    /// Another attempt would meet the same refusal, for instance a host key that is not the pinned one.
+    Never {
+        /// What the attempt met.
+        why: String,
+    },
+}
+
+/// The way to log in to boxes: keys per lease, probes, connections.
+///
+/// The engine calls it and never opens a connection itself.
+#[async_trait]
+pub trait Transport: fmt::Debug + Send + Sync {
+    /// Makes the lease's key pair if there is none yet and returns the public key (`TYPE BASE64 COMMENT`).
+    ///
+    /// # Errors
+    /// When the key cannot be stored safely.
+    ///
+    /// # Cancel safety
+    /// Calling it again after a cancelled call completes the work; no second key is made.
+    async fn prepare(&self, lease: &LeaseId) -> Result<String>;
+
+    /// Tries once to log in. It changes nothing on the box but its logs.
+    ///
+    /// # Errors
+    /// When the attempt could not be made at all on this side; an attempt that failed is a [`Probe`].
+    ///
+    /// # Cancel safety
+    /// A cancelled attempt leaves no process behind.
+    async fn probe(&self, lease: &LeaseId, reach: &Reach) -> Result<Probe>;
+
+    /// Opens a connection to run commands on.
+    ///
+    /// # Errors
+    /// When the login fails; the message says at which step.
+    ///
+    /// # Cancel safety
+    /// A cancelled call leaves no process behind.
+    async fn connect(&self, lease: &LeaseId, reach: &Reach) -> Result<Box<dyn Host>>;
+
+    /// Ends connections of the lease and removes its keys. The engine calls it only after every resource of the lease
+    /// is proven gone (invariant I8). Forgetting twice is success.
+    ///
+    /// # Errors
+    /// When something stays behind.
+    ///
+    /// # Cancel safety
+    /// Calling it again completes the work.
+    async fn forget(&self, lease: &LeaseId) -> Result<()>;
+}
+
+/// A machine to run on.
+#[async_trait]
+pub trait Host: fmt::Debug + Send + Sync {
+    /// Runs one command, at most once (invariant I15), and collects its output.
+    ///
+    /// # Errors
+    /// When the command could not be started, its output exceeded the bound, or the connection was lost; the effect
+    /// says whether the command may have run.
+    ///
+    /// # Cancel safety
+    /// A cancelled call ends the connection's wait; the command may go on until the lease is released.
+    async fn output(&self, command: &Command) -> Result<Output>;
+}
+
+/// A command for a [`Host`].
+#[derive(Clone, Debug, Default)]
+pub struct Command {
+    /// The program and its arguments; they arrive exactly as they are, no shell reads them.
+    pub argv: Vec<String>,
+    /// What the command reads on its standard input.
+    pub stdin: Vec<u8>,
+    /// How long it may take.
+    pub deadline: Option<Duration>,
+    /// The most bytes that are collected of each output stream.
+    pub output_bytes_max: usize,
+}
+
+/// What a command left.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Output {
+    /// The exit code as a shell would report it: 128 and the signal number for a killed command.
+    pub code: i32,
+    /// Everything written to standard output.
+    pub stdout: Vec<u8>,
+    /// Everything written to standard error.
+    pub stderr: Vec<u8>,
+}

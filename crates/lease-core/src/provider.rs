@@ -1,0 +1,204 @@
+//! The provider contract. Its documentation is the specification: each numbered sentence has a behaviour test of that
+//! name in `lease-testkit`, and every provider runs them all.
+
+use std::fmt;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use crate::descriptor::Descriptor;
+use crate::error::{Error, ErrorKind, Result};
+use crate::evidence::{Found, Inventory, Sighting};
+use crate::id::ResourceId;
+use crate::journal::Disposition;
+use crate::proof::{Intent, Owned};
+use crate::scope::Scope;
+use crate::spec::Spec;
+
+/// A supplier of machines.
+///
+/// # Contract
+///
+/// A provider maps calls to a wire and answers what it saw. It never retries, waits for a state, rolls back, falls back
+/// or decides: order, repetition and proof belong to the engine. It holds no state about leases; two values made from
+/// the same configuration are interchangeable.
+///
+/// **Effects.** Every error says whether the call may have changed something. [`Effect::None`](crate::Effect::None) is
+/// claimed only for what was provably refused before it took effect. A timeout, a lost connection, a server error, an
+/// answer that does not parse and a killed helper process are all [`Effect::Unknown`](crate::Effect::Unknown)
+/// (invariant I2).
+///
+/// **Dropping.** Every future may be dropped at any await point. A dropped `create` or `destroy` is one whose outcome is
+/// unknown; nothing else changes the world.
+///
+/// # Minimal implementations
+///
+/// There are no default bodies, so that a wrapper cannot forget one and a new method is a compile error where it needs
+/// thought. A capability that a provider lacks is said in its [`Descriptor`].
+#[async_trait]
+pub trait Provider: fmt::Debug + Send + Sync {
+    /// The provider's capabilities and promises. They are constant, and they are true: the behaviour suite holds them
+    /// against what the provider does.
+    fn descriptor(&self) -> &'static Descriptor;
+
+    /// Asks the provider which account this is, now.
+    ///
+    /// 1. `scope_is_stable`: two calls with the same credentials give equal scopes.
+    /// 2. `scope_mutates_nothing`: the inventory is the same before and after.
+    ///
+    /// # Errors
+    /// Only with [`Effect::None`](crate::Effect::None).
+    async fn scope(&self) -> Result<Scope>;
+
+    /// Turns a wish into candidates, best first; each is an ordered list of resources.
+    ///
+    /// 1. `plan_mutates_nothing`.
+    /// 2. `plan_refuses_unknown_options`: an option, class or type that the provider does not know is
+    ///    [`ErrorKind::Invalid`] before anything exists.
+    /// 3. `plan_is_not_empty`: success means at least one candidate with at least one resource of its own.
+    ///
+    /// # Errors
+    /// Only with [`Effect::None`](crate::Effect::None).
+    async fn plan(&self, spec: &Spec) -> Result<Vec<Candidate>>;
+
+    /// Creates exactly what the intent says, with exactly one request that has an effect.
+    ///
+    /// 1. `create_then_inspect_finds_it`: after `Ok`, [`Provider::inspect`] of the id shows it or says it is unclear
+    ///    until the descriptor's settling time is over.
+    /// 2. `create_writes_the_marks`: where the descriptor says so, the marks of the intent can be read back from the
+    ///    first sight on; there is no moment in which the resource exists without them.
+    /// 3. `create_twice_makes_one`: where the descriptor allows a replay, a second call with the same intent answers
+    ///    with the same id and makes nothing new.
+    /// 4. `create_never_takes_a_look_alike`: something foreign that has the intent's name is left alone and answered
+    ///    with [`ErrorKind::Conflict`].
+    ///
+    /// # Errors
+    /// [`ErrorKind::Capacity`] means that another candidate may work. The effect decides what the engine does.
+    async fn create(&self, intent: &Intent) -> Result<Created>;
+
+    /// Searches for whatever the intent may have left behind, by name and marks.
+    ///
+    /// 1. `find_before_create_is_absent`.
+    /// 2. `find_after_create_is_found`, with the id that `create` answered.
+    /// 3. `find_ignores_look_alikes`: a foreign resource of the same name is never `Found`.
+    ///
+    /// # Errors
+    /// An error is an unclear sighting.
+    async fn find(&self, intent: &Intent) -> Result<Sighting>;
+
+    /// Looks at one resource: its status, its marks, and how to log in once that is known.
+    ///
+    /// 1. `inspect_of_a_stranger_is_absent`: an id that was never given out is `Absent`, not an error.
+    /// 2. `inspect_of_foreign_shows_foreign_marks`: a resource of somebody else never shows our marks.
+    ///
+    /// # Errors
+    /// An error is an unclear sighting.
+    async fn inspect(&self, id: &ResourceId) -> Result<Sighting>;
+
+    /// Lists every resource that carries marks of this tool, of any installation, in this account.
+    ///
+    /// 1. `list_is_complete_or_an_error`: a listing that may lack something is an error.
+    /// 2. `list_shows_what_create_made` and `list_hides_foreign`.
+    ///
+    /// # Errors
+    /// When the listing is not complete.
+    async fn list(&self) -> Result<Inventory>;
+
+    /// Destroys one resource that passed the gate.
+    ///
+    /// 1. `destroy_then_absent`: after `Ok` it is gone or going; it disappears without another call.
+    /// 2. `destroy_twice_is_success`: what is gone, and what is already going away, is success.
+    /// 3. `destroy_takes_only_its_own`: foreign look-alikes and the other resources of the lease stay.
+    ///
+    /// # Errors
+    /// After an error the resource is treated as still there.
+    async fn destroy(&self, owned: &Owned) -> Result<()>;
+
+    /// Checks everything that would fail later, before anything is paid for.
+    ///
+    /// 1. `doctor_mutates_nothing`.
+    /// 2. `doctor_reports`: at least one check, each with a name and a sentence.
+    ///
+    /// # Errors
+    /// Only when the checks themselves could not be run; a problem that was found is a [`Check`].
+    async fn doctor(&self) -> Result<Vec<Check>>;
+}
+
+/// One way to fulfil a wish.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Candidate {
+    /// What it is, for people.
+    pub label: String,
+    /// Its resources in the order of creation; the last one is the machine.
+    pub resources: Vec<Template>,
+}
+
+/// A resource that a candidate needs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Template {
+    /// Its kind in the provider's terms.
+    pub kind: String,
+    /// Whose it will be.
+    pub disposition: Disposition,
+    /// The id of a referenced resource.
+    pub id: Option<ResourceId>,
+    /// The exact request, as far as it does not depend on the lease; name, key, marks and public key come with the
+    /// [`Intent`].
+    pub request: serde_json::Value,
+}
+
+/// The answer to a create.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Created {
+    /// The new resource's id.
+    pub id: ResourceId,
+    /// What the answer already showed of it.
+    pub shown: Option<Box<Found>>,
+}
+
+/// One thing that `doctor` looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Check {
+    /// What was looked at.
+    pub name: String,
+    /// How it is.
+    pub verdict: Verdict,
+    /// One sentence: what was seen, and for a problem what to do.
+    pub detail: String,
+}
+
+/// The result of a check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// It is fine.
+    Ok,
+    /// It works, but something about it should be known.
+    Warning,
+    /// A lease would fail.
+    Problem,
+}
+
+impl Check {
+    /// Makes a check result.
+    pub fn new(name: impl Into<String>, verdict: Verdict, detail: impl Into<String>) -> Self {
+        Self { name: name.into(), verdict, detail: detail.into() }
+    }
+}
+
+/// Refuses options that are not in `known`, with the nearest known one as a hint.
+///
+/// # Errors
+/// [`ErrorKind::Invalid`] for the first unknown option.
+pub fn refuse_unknown_options(spec: &Spec, known: &[&str]) -> Result<()> {
+    let Some(unknown) = spec.options.keys().find(|it| !known.contains(&it.as_str())) else {
+        return Ok(());
+    };
+    let offered = if known.is_empty() {
+        "it has none".to_owned()
+    } else {
+        format!("it has: {}", known.join(", "))
+    };
+    let message = format!("provider {} has no option {unknown:?}; {offered}", spec.provider);
+    Err(Error::harmless(ErrorKind::Invalid, "read the options", message))
+}

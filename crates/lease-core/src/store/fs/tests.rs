@@ -1,0 +1,184 @@
+//! The store on a real directory: tearing, corruption, conflicts, locks and refusals.
+
+use std::os::unix::fs::PermissionsExt;
+
+use super::*;
+use crate::id::Nonce;
+use crate::scope::Scope;
+use crate::spec::{Deadlines, Retention, Spec};
+
+fn opened(slug: &str) -> Opened {
+    Opened {
+        lease: LeaseId::draw(&OsEntropy).unwrap(),
+        slug: slug.parse().unwrap(),
+        installation: InstallationId::draw(&OsEntropy).unwrap(),
+        scope: Scope {
+            provider: "p".to_owned(),
+            endpoint: "e".to_owned(),
+            account: "a".to_owned(),
+        },
+        spec: Spec::new("p"),
+        owner: None,
+        retention: Retention::UntilDeadline,
+        deadlines: Deadlines::default(),
+        purpose: String::new(),
+    }
+}
+
+const AT: Timestamp = Timestamp::from_millis(1_000);
+
+fn kept() -> [Event; 1] {
+    [Event::Kept { why: "a test".to_owned() }]
+}
+
+#[tokio::test]
+async fn i10_only_one_of_two_writers_wins() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = FsStore::open(dir.path()).unwrap();
+    let claim = store.open(AT, opened("calm-otter")).await.unwrap();
+    store.append(claim.lease(), claim.sequence(), AT, &kept()).await.unwrap();
+    let late = store.append(claim.lease(), claim.sequence(), AT, &kept()).await.unwrap_err();
+    assert_eq!(late.kind(), ErrorKind::Conflict);
+    assert_eq!(store.load(claim.lease()).await.unwrap().sequence(), Sequence::FIRST.plus(1));
+}
+
+#[tokio::test]
+async fn a_slug_is_given_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = FsStore::open(dir.path()).unwrap();
+    store.open(AT, opened("calm-otter")).await.unwrap();
+    let again =
+        FsStore::open(dir.path()).unwrap().open(AT, opened("calm-otter")).await.unwrap_err();
+    assert_eq!(again.kind(), ErrorKind::Conflict);
+    assert_eq!(store.scan().await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_torn_line_is_overwritten_by_the_next_append() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = FsStore::open(dir.path()).unwrap();
+    let claim = store.open(AT, opened("calm-otter")).await.unwrap();
+    let path = store.path_of(claim.lease()).unwrap();
+    let mut bytes = fs::read(&path).unwrap();
+    bytes.extend_from_slice(b"{\"v\":1,\"seq\":2,\"at\":5,\"eve");
+    fs::write(&path, bytes).unwrap();
+    assert_eq!(store.load(claim.lease()).await.unwrap().sequence(), Sequence::FIRST);
+    store.append(claim.lease(), Sequence::FIRST, AT, &kept()).await.unwrap();
+    assert_eq!(store.load(claim.lease()).await.unwrap().keep_reason(), Some("a test"));
+}
+
+#[tokio::test]
+async fn an_unreadable_journal_hides_no_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = FsStore::open(dir.path()).unwrap();
+    let good = store.open(AT, opened("calm-otter")).await.unwrap();
+    for (slug, text) in [("bad-corrupt", "{]\n"), ("bad-newer", "{\"v\":99}\n"), ("bad-empty", "")]
+    {
+        let claim = store.open(AT, opened(slug)).await.unwrap();
+        fs::write(store.path_of(claim.lease()).unwrap(), text).unwrap();
+    }
+    fs::write(dir.path().join("leases/notes.txt"), "hello").unwrap();
+    let other = store.open(AT, opened("bad-foreign")).await.unwrap();
+    fs::copy(store.path_of(good.lease()).unwrap(), store.path_of(other.lease()).unwrap()).unwrap();
+    let mut seen: Vec<_> = store
+        .scan()
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|it| (it.name, it.claim.err().map(|it| it.kind())))
+        .collect();
+    seen.sort_by(|one, two| one.0.cmp(&two.0));
+    let expected = [
+        ("bad-corrupt", Some(ErrorKind::Corrupt)),
+        ("bad-empty", Some(ErrorKind::Corrupt)),
+        ("bad-foreign", Some(ErrorKind::Corrupt)),
+        ("bad-newer", Some(ErrorKind::NewerFormat)),
+        ("calm-otter", None),
+        ("notes.txt", Some(ErrorKind::Corrupt)),
+    ];
+    assert_eq!(seen, expected.map(|(name, kind)| (name.to_owned(), kind)));
+}
+
+#[tokio::test]
+async fn locks_exclude_and_end_with_their_guard() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = FsStore::open(dir.path()).unwrap();
+    let lease = LeaseId::draw(&OsEntropy).unwrap();
+    let held = store.lock(&lease, LockKind::Operate).await.unwrap();
+    assert!(held.is_some());
+    assert!(store.lock(&lease, LockKind::Operate).await.unwrap().is_none());
+    assert!(store.lock(&lease, LockKind::Use).await.unwrap().is_some());
+    drop(held);
+    assert!(store.lock(&lease, LockKind::Operate).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn only_a_released_lease_is_archived() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = FsStore::open(dir.path()).unwrap();
+    let claim = store.open(AT, opened("calm-otter")).await.unwrap();
+    assert_eq!(store.archive(claim.lease()).await.unwrap_err().kind(), ErrorKind::Refused);
+    let end = [Event::Releasing { why: "a test".to_owned(), ends_keep: false }];
+    store.append(claim.lease(), claim.sequence(), AT, &end).await.unwrap();
+    store.archive(claim.lease()).await.unwrap();
+    store.archive(claim.lease()).await.unwrap();
+    assert!(store.scan().await.unwrap().is_empty());
+    assert_eq!(store.load(claim.lease()).await.unwrap().phase(), Phase::Released);
+}
+
+#[tokio::test]
+async fn files_are_private_and_the_installation_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = FsStore::open(dir.path().join("state")).unwrap();
+    let claim = store.open(AT, opened("calm-otter")).await.unwrap();
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&dir.path().join("state/leases")), 0o700);
+    assert_eq!(mode(&store.path_of(claim.lease()).unwrap()), 0o600);
+    let again = FsStore::open(dir.path().join("state")).unwrap();
+    assert_eq!(store.installation().await.unwrap(), again.installation().await.unwrap());
+}
+
+#[test]
+fn a_file_in_the_way_is_a_clear_error() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("state"), "").unwrap();
+    let error = FsStore::open(dir.path().join("state")).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Storage);
+    assert!(error.to_string().contains("state"), "{error}");
+}
+
+#[test]
+fn a_nonce_is_not_an_installation_file() {
+    let dir = tempfile::tempdir().unwrap();
+    FsStore::open(dir.path()).unwrap();
+    fs::write(dir.path().join("installation"), format!("{}x\n", Nonce::draw(&OsEntropy).unwrap()))
+        .unwrap();
+    assert_eq!(FsStore::open(dir.path()).unwrap_err().kind(), ErrorKind::Corrupt);
+}
+
+#[test]
+fn a_file_system_without_locks_is_named_with_the_remedy() {
+    let error = no_locks(Path::new("somewhere/open.lock"), io::ErrorKind::Unsupported.into());
+    assert_eq!((error.kind(), error.effect()), (ErrorKind::Storage, Effect::None));
+    let text = error.to_string();
+    assert!(text.contains("somewhere/open.lock") && text.contains("LEASE_STATE_DIR"), "{text}");
+}
+
+#[tokio::test]
+async fn litter_of_killed_processes_is_swept_and_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = FsStore::open(dir.path()).unwrap();
+    let live = store.open(AT, opened("calm-otter")).await.unwrap();
+    let held = store.lock(live.lease(), LockKind::Use).await.unwrap();
+    let dead = LeaseId::draw(&OsEntropy).unwrap();
+    drop(store.lock(&dead, LockKind::Operate).await.unwrap());
+    fs::write(dir.path().join("leases/x.unfinished"), "{").unwrap();
+    store.open(AT, opened("swift-lynx")).await.unwrap();
+    let names = |path: &str| -> Vec<_> {
+        let entries = fs::read_dir(dir.path().join(path)).unwrap();
+        entries.map(|it| it.unwrap().file_name().into_string().unwrap()).collect()
+    };
+    assert_eq!(names("locks"), [format!("{}.use", live.lease())]);
+    assert!(!names("leases").concat().contains(UNFINISHED));
+    drop(held);
+}

@@ -1,0 +1,158 @@
+//! Where journals live. The contract is small: open, append on top of what was read, read, lock, archive.
+
+pub mod fs;
+pub mod memory;
+mod writer;
+
+use std::any::Any;
+use std::fmt;
+
+use async_trait::async_trait;
+
+use crate::claim::Claim;
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::{InstallationId, LeaseId, Slug};
+use crate::journal::{Event, Opened, Sequence};
+use crate::time::Timestamp;
+
+pub use writer::LeaseWriter;
+
+/// A durable set of journals.
+///
+/// # Contract
+///
+/// After `open` and `append` return `Ok`, the events survive a crash of the process and of the machine. After an error
+/// they may or may not be there; the caller must not act on them, and reads again. `append` succeeds only on top of the
+/// sequence it is given (invariant I10). What one journal holds never keeps another from being read.
+#[async_trait]
+pub trait Store: fmt::Debug + Send + Sync {
+    /// The id of this installation; drawn once and kept.
+    ///
+    /// # Errors
+    /// When it cannot be read or written durably.
+    async fn installation(&self) -> Result<InstallationId>;
+
+    /// Begins a journal.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Conflict`] when a live lease has the slug or the id; nothing was recorded then.
+    async fn open(&self, at: Timestamp, opened: Opened) -> Result<Claim>;
+
+    /// Adds events on top of `expected`, all of them or a prefix of them after a crash.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Conflict`] when the journal has moved on; [`ErrorKind::NotFound`] when there is no such live lease.
+    async fn append(
+        &self,
+        lease: &LeaseId,
+        expected: Sequence,
+        at: Timestamp,
+        events: &[Event],
+    ) -> Result<()>;
+
+    /// Reads one lease.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`], or what makes its journal unreadable.
+    async fn load(&self, lease: &LeaseId) -> Result<Claim>;
+
+    /// Reads all live leases. An unreadable one is an entry of its own and hides none.
+    ///
+    /// # Errors
+    /// Only when the set itself cannot be listed.
+    async fn scan(&self) -> Result<Vec<Entry>>;
+
+    /// Names all live leases without reading them.
+    ///
+    /// # Errors
+    /// When the set cannot be listed.
+    async fn names(&self) -> Result<Vec<(LeaseId, Slug)>>;
+
+    /// Moves a released lease out of the live set.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Refused`] when it is not released.
+    async fn archive(&self, lease: &LeaseId) -> Result<()>;
+
+    /// Takes a lock without waiting; `None` when another holder has it. It ends when the guard is dropped or its
+    /// process dies.
+    ///
+    /// # Errors
+    /// When locks do not work here.
+    async fn lock(&self, lease: &LeaseId, kind: LockKind) -> Result<Option<LockGuard>>;
+}
+
+/// One live lease as it was found.
+#[derive(Debug)]
+pub struct Entry {
+    /// What it is called, as far as that can be read.
+    pub name: String,
+    /// The lease, if its name can be read.
+    pub lease: Option<LeaseId>,
+    /// Its claim, or why that cannot be read.
+    pub claim: Result<Claim>,
+}
+
+/// What a lock is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum LockKind {
+    /// Creating and destroying resources of the lease. Whoever holds it is the only one with a call in flight.
+    Operate,
+    /// Using the box: syncing and running.
+    Use,
+}
+
+/// A held lock; dropping it gives it back.
+pub struct LockGuard(
+    #[expect(dead_code, reason = "it is held, not read")] Box<dyn Any + Send + Sync>,
+);
+
+impl LockGuard {
+    /// Wraps whatever a store holds while the lock is taken.
+    pub fn new(held: impl Any + Send + Sync) -> Self {
+        Self(Box::new(held))
+    }
+}
+
+impl fmt::Debug for LockGuard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LockGuard")
+    }
+}
+
+/// The characters that every id begins with, and three of its own: shorter beginnings mean nothing.
+const ID_PREFIX_CHARS: usize = "lse-".len() + 3;
+
+/// Finds the one live lease that `name` means: an id, a slug, or the beginning of an id that no other has.
+/// The beginning of a slug is not enough: `ci-1` must never mean `ci-10`.
+///
+/// # Errors
+/// [`ErrorKind::NotFound`] when there is none; [`ErrorKind::Invalid`] when several could be meant, with their names.
+///
+/// # Cancel safety
+/// It only reads.
+pub async fn resolve(store: &dyn Store, name: &str) -> Result<LeaseId> {
+    let names = store.names().await?;
+    if let Some((lease, _)) =
+        names.iter().find(|(lease, slug)| lease.as_str() == name || slug.as_str() == name)
+    {
+        return Ok(lease.clone());
+    }
+    let begins =
+        |it: &&(LeaseId, Slug)| name.len() >= ID_PREFIX_CHARS && it.0.as_str().starts_with(name);
+    let meant: Vec<_> = names.iter().filter(begins).collect();
+    match meant.as_slice() {
+        [(lease, _)] => Ok(lease.clone()),
+        [] => {
+            let message = format!("no live lease is called {name:?}; `lease list` shows them");
+            Err(Error::harmless(ErrorKind::NotFound, "find the lease", message))
+        }
+        several => {
+            let list: Vec<_> =
+                several.iter().take(8).map(|(lease, slug)| format!("{slug} ({lease})")).collect();
+            let message =
+                format!("{name:?} could be {} leases: {}", several.len(), list.join(", "));
+            Err(Error::harmless(ErrorKind::Invalid, "find the lease", message))
+        }
+    }
+}
