@@ -1,0 +1,38 @@
+//! The only door to SSH of the lease workspace: keys, one multiplexed connection, readiness, runs and sync.
+//!
+//! * [`Client`] knows where keys and sockets live; it makes a lease's key pair, logs in and forgets.
+//! * [`Session`] is one multiplexed connection; it runs commands ([`Session::start`], [`Session::run`]), asks about
+//!   them, signals them and opens terminals.
+//! * [`sync`] makes a directory on the box equal to a local tree, [`plan`] says what that would send.
+//!
+//! The box needs a POSIX `/bin/sh`, a login shell of that kind, and `tar`; `xargs` with `-0` for sync. Everything that
+//! belongs to a lease lives below one [`BoxRoot`]: the tree in `work`, this crate's own records beside it in `.lease`.
+
+#[doc = include_str!("../README.md")]
+#[cfg(doctest)]
+struct Readme;
+
+mod box_root;
+mod client;
+mod config;
+mod endpoint;
+mod error;
+mod files;
+mod interactive;
+mod keys;
+mod pace;
+mod quote;
+mod run;
+mod session;
+mod sync;
+mod transport;
+
+pub use box_root::BoxRoot;
+pub use client::{Client, Settings};
+pub use endpoint::{Endpoint, HostKey};
+pub use error::{LoginFailure, Result, SshError};
+pub use run::{
+    Command, Input, JobSignal, JobState, Outcome, Reader, Running, Sink, Streams, Writer,
+};
+pub use session::Session;
+pub use sync::{Entry, Kind, Plan, Skipped, Source, SyncReport, Tree, WhySkipped, plan, sync};

@@ -1,0 +1,130 @@
+//! The ends of a command's streams on this side.
+//!
+//! ssh's connection process throws away what it has not delivered yet as soon as the asker leaves, and the asker leaves
+//! when it knows the status. So the status is asked for after the streams have ended and not before, and to know when
+//! that is, everything that the command prints passes through a pipe of ours.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use openssh::Stdio;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use tokio::net::unix::pipe::{self, Receiver};
+use tokio::sync::oneshot;
+
+use super::command::{Input, Sink};
+use crate::error::{Result, SshError};
+
+const CHUNK_BYTES: usize = 64 * 1024;
+
+/// The writing end of a command's standard input. Dropping it is the end of file.
+pub type Writer = pipe::Sender;
+
+/// The reading end of a command's standard output or standard error.
+///
+/// Dropping it closes the stream for the command.
+#[derive(Debug)]
+pub struct Reader {
+    source: Receiver,
+    /// Dropped at the end of the stream, or with the reader.
+    open: Option<oneshot::Sender<()>>,
+}
+
+/// One output stream of a running command.
+#[derive(Debug)]
+pub(super) struct Outlet {
+    reader: Option<Reader>,
+    target: Option<OwnedFd>,
+    ended: Option<oneshot::Receiver<()>>,
+}
+
+impl Outlet {
+    /// Makes the stream and the end of it that the command gets.
+    pub(super) fn new(sink: Sink) -> Result<(Self, Stdio)> {
+        let target = match sink {
+            Sink::Null => {
+                return Ok((Self { reader: None, target: None, ended: None }, Stdio::null()));
+            }
+            Sink::Pipe => None,
+            Sink::Open(target) => Some(target),
+        };
+        let (writer, source) = pipe::pipe().map_err(|error| SshError::lost(&error))?;
+        let writer = writer.into_blocking_fd().map_err(|error| SshError::lost(&error))?;
+        let (open, ended) = oneshot::channel();
+        let reader = Some(Reader { source, open: Some(open) });
+        Ok((Self { reader, target, ended: Some(ended) }, Stdio::from(writer)))
+    }
+
+    /// The reading end, once, if it is for the caller.
+    pub(super) fn take(&mut self) -> Option<Reader> {
+        if self.target.is_some() { None } else { self.reader.take() }
+    }
+
+    /// Copies to the descriptor if there is one, and waits for the stream's end. An end that nobody took is closed.
+    pub(super) async fn drain(mut self) {
+        let reader = self.reader.take();
+        if let (Some(reader), Some(target)) = (reader, self.target) {
+            pump(reader, tokio::fs::File::from_std(File::from(target))).await;
+        }
+        if let Some(ended) = self.ended {
+            // Nothing is ever sent; the sender's end is the message.
+            drop(ended.await);
+        }
+    }
+}
+
+impl AsyncRead for Reader {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let asked = buffer.remaining() > 0;
+        let polled = Pin::new(&mut self.source).poll_read(cx, buffer);
+        let ended = match &polled {
+            Poll::Pending => false,
+            Poll::Ready(Ok(())) => asked && buffer.filled().len() == before,
+            Poll::Ready(Err(_)) => true,
+        };
+        if ended {
+            self.open = None;
+        }
+        polled
+    }
+}
+
+/// The end of a standard input that the command gets, and the one that the caller gets.
+pub(super) fn inlet(input: Input) -> Result<(Option<Writer>, Stdio)> {
+    match input {
+        Input::Null => Ok((None, Stdio::null())),
+        Input::Open(source) => Ok((None, Stdio::from(source))),
+        Input::Pipe => {
+            let (writer, source) = pipe::pipe().map_err(|error| SshError::lost(&error))?;
+            let source = source.into_blocking_fd().map_err(|error| SshError::lost(&error))?;
+            Ok((Some(writer), Stdio::from(source)))
+        }
+    }
+}
+
+/// Copies until one side ends, then drops both, which closes the command's stream.
+pub(super) async fn pump(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin) {
+    let copied: io::Result<()> = async {
+        let mut chunk = vec![0; CHUNK_BYTES];
+        loop {
+            let read = from.read(&mut chunk).await?;
+            if read == 0 {
+                return to.flush().await;
+            }
+            to.write_all(&chunk[..read]).await?;
+            to.flush().await?;
+        }
+    }
+    .await;
+    if let Err(error) = copied {
+        tracing::debug!(%error, "a stream ended early");
+    }
+}

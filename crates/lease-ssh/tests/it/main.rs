@@ -1,0 +1,8 @@
+//! The crate against a real sshd: an unprivileged `sshd -i` that ssh starts as its proxy command, so no port listens.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a failed expectation is the test")]
+
+mod connection;
+mod fixture;
+mod runs;
+mod sync_trouble;
+mod syncing;
