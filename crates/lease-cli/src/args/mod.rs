@@ -1,0 +1,97 @@
+//! What may be typed, as data. Nothing here reads anything or decides anything but whether the words are well formed.
+
+mod lease;
+mod machine;
+mod parse;
+mod record;
+mod setup;
+mod work;
+
+use clap::{Args, Parser, Subcommand};
+
+pub(crate) use lease::{CleanupArgs, KeepArgs, ListArgs, ReleaseArgs, ShowArgs, TouchArgs};
+pub(crate) use machine::{AcquireArgs, MachineArgs};
+pub(crate) use parse::{Parsed, command, parse};
+pub(crate) use record::{HistoryArgs, LogsArgs};
+pub(crate) use setup::{
+    CompletionsArgs, ConfigCommand, ManArgs, ProvidersArgs, ProvidersCommand, ReaperArgs,
+    ReaperCommand, SchemaArgs, TrustArgs,
+};
+pub(crate) use work::{ExecArgs, RunArgs, SshArgs, SyncArgs};
+
+/// A remote machine for one piece of work, taken back afterwards.
+#[derive(Debug, Parser)]
+#[command(name = "lease", version, about, max_term_width = 100)]
+pub(crate) struct Cli {
+    /// What applies to every command.
+    #[command(flatten)]
+    pub(crate) global: GlobalArgs,
+    /// The command; without one a short page is printed.
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+/// What applies to every command.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct GlobalArgs {
+    /// Print versioned JSON instead of text, errors (on standard error) included
+    #[arg(long, global = true, display_order = 900)]
+    pub(crate) json: bool,
+    /// Print no progress
+    #[arg(short, long, global = true, display_order = 901, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+    /// Log what happens on standard error; twice for more
+    #[arg(short, long, global = true, display_order = 902, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+}
+
+/// Everything that `lease` does.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Lease a box, make its directory equal to this tree, run a command, stream, release
+    Run(RunArgs),
+    /// Lease a box and leave it ready
+    #[command(visible_alias = "warmup")]
+    Acquire(AcquireArgs),
+    /// List the live leases
+    #[command(visible_alias = "ls")]
+    List(ListArgs),
+    /// Show everything that is recorded of one lease
+    Show(ShowArgs),
+    /// Open a shell on a leased box
+    Ssh(SshArgs),
+    /// Run a command on a leased box, without syncing
+    Exec(ExecArgs),
+    /// Make the directory on a leased box equal to this tree
+    Sync(SyncArgs),
+    /// Say that a lease is in use, or move its deadlines
+    Touch(TouchArgs),
+    /// Forbid every automatic deletion of a lease
+    Keep(KeepArgs),
+    /// Give leases back
+    #[command(visible_alias = "stop")]
+    Release(ReleaseArgs),
+    /// Do now what the reaper would do
+    Cleanup(CleanupArgs),
+    /// Run, install or inspect the process that ends abandoned leases
+    Reaper(ReaperArgs),
+    /// Check everything that would fail later
+    Doctor,
+    /// List the providers of this build
+    Providers(ProvidersArgs),
+    /// List past runs
+    History(HistoryArgs),
+    /// Print what a past run printed
+    Logs(LogsArgs),
+    /// Show the settings and where each comes from
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Let this repository's lease.yaml set what could run programs or move data
+    Trust(TrustArgs),
+    /// Print a completion script for a shell
+    Completions(CompletionsArgs),
+    /// Write the man pages into a directory
+    Man(ManArgs),
+    /// Print the JSON schemas of every --json output and of the configuration
+    Schema(SchemaArgs),
+}

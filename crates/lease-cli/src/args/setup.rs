@@ -1,0 +1,98 @@
+//! The commands about this installation.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use clap_complete::Shell;
+
+/// `lease reaper`.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct ReaperArgs {
+    /// What to do; without a word its state is shown.
+    #[command(subcommand)]
+    pub(crate) command: Option<ReaperCommand>,
+}
+
+/// What the reaper can be told.
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
+pub(crate) enum ReaperCommand {
+    /// Watch until nothing is left to watch
+    Run {
+        /// Leave the terminal and go on in the background
+        #[arg(long)]
+        detach: bool,
+    },
+    /// Start it with the session of the user, for machines that reboot
+    Install {
+        /// Print what would be written and write nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Take the installation back
+    Uninstall,
+    /// Say whether one watches, and what it waits for
+    Status,
+}
+
+/// `lease providers`.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct ProvidersArgs {
+    /// What to show; the list otherwise.
+    #[command(subcommand)]
+    pub(crate) command: Option<ProvidersCommand>,
+}
+
+/// What can be asked about providers.
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
+pub(crate) enum ProvidersCommand {
+    /// List the providers of this build
+    List,
+    /// Say what one provider can do and promises
+    Describe {
+        /// Its name
+        name: String,
+    },
+}
+
+/// `lease config`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Print each setting with its origin
+    Show,
+}
+
+/// `lease trust`.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct TrustArgs {
+    /// The file; the lease.yaml of the current repository otherwise
+    #[arg(value_name = "FILE", conflicts_with = "list")]
+    pub(crate) file: Option<PathBuf>,
+    /// List the trusted files
+    #[arg(long)]
+    pub(crate) list: bool,
+    /// Take the trust back
+    #[arg(long, conflicts_with = "list")]
+    pub(crate) revoke: bool,
+}
+
+/// `lease completions`.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct CompletionsArgs {
+    /// The shell
+    pub(crate) shell: Shell,
+}
+
+/// `lease man`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct ManArgs {
+    /// The directory; it is made if it is not there
+    #[arg(value_name = "DIR")]
+    pub(crate) directory: PathBuf,
+}
+
+/// `lease schema`.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct SchemaArgs {
+    /// One schema, by its name such as `lease.list/1`; all of them otherwise
+    pub(crate) name: Option<String>,
+}

@@ -1,0 +1,70 @@
+//! The commands that use a box.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::MachineArgs;
+
+/// `lease run`.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct RunArgs {
+    /// The machine, where none is named with --id.
+    #[command(flatten)]
+    pub(crate) machine: MachineArgs,
+    /// Run on this lease (id or slug) and do not release it afterwards
+    #[arg(long, value_name = "LEASE", conflicts_with_all = ["provider", "class", "machine_type", "options", "slug", "keep", "keep_on_failure", "idle_timeout", "max_age"])]
+    pub(crate) id: Option<String>,
+    /// The short name of the new lease; two words are drawn otherwise
+    #[arg(long, value_name = "NAME")]
+    pub(crate) slug: Option<String>,
+    /// Do not release the box afterwards, whatever happens
+    #[arg(long)]
+    pub(crate) keep: bool,
+    /// Do not release the box when the command fails
+    #[arg(long, conflicts_with = "keep")]
+    pub(crate) keep_on_failure: bool,
+    /// Run without syncing the tree first
+    #[arg(long)]
+    pub(crate) no_sync: bool,
+    /// The tree to sync; the one around the current directory otherwise
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
+    /// The command and its arguments, passed on exactly as they are
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub(crate) command: Vec<OsString>,
+}
+
+/// `lease exec`.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct ExecArgs {
+    /// The lease, by id or slug
+    pub(crate) lease: String,
+    /// The command and its arguments, passed on exactly as they are
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub(crate) command: Vec<OsString>,
+}
+
+/// `lease ssh`.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct SshArgs {
+    /// The lease, by id or slug
+    pub(crate) lease: String,
+    /// A command for the box instead of a login shell, with a terminal
+    #[arg(last = true, value_name = "COMMAND")]
+    pub(crate) command: Vec<OsString>,
+}
+
+/// `lease sync`.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct SyncArgs {
+    /// The lease, by id or slug
+    pub(crate) lease: String,
+    /// The tree to sync; the one around the current directory otherwise
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
+    /// Print what would be sent and send nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}

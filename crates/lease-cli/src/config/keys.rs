@@ -1,0 +1,229 @@
+//! Every setting, defined once: its key, its kind, its variable, its default, and whether a repository could abuse it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::catalog;
+use crate::config::nearest::nearest;
+use crate::config::span;
+use crate::config::yaml::{Node, Wrong, Yaml};
+
+/// A setting.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Key {
+    /// Its path in the file, with dots.
+    pub(crate) path: &'static str,
+    /// What it holds.
+    pub(crate) kind: Kind,
+    /// The variable that sets it.
+    pub(crate) variable: Option<&'static str>,
+    /// Its default as text; `None` is unset.
+    pub(crate) default: Option<&'static str>,
+    /// What a repository's lease.yaml may do with it.
+    pub(crate) repository: Repository,
+    /// What it does.
+    pub(crate) about: &'static str,
+}
+
+/// What a repository's lease.yaml may do with a setting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Repository {
+    /// Set it.
+    Free,
+    /// Set it after `lease trust`: it can run a program, or move data or credentials.
+    NeedsTrust,
+    /// Nothing: it says where machines are, and whoever releases them, from whatever directory, must read the same.
+    Forbidden,
+}
+
+/// What a setting holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Any text but the empty one.
+    Text,
+    /// A span of time, or `none`.
+    Limit,
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// A path; a relative one is relative to the directory of its file.
+    Path,
+    /// A list of texts.
+    List,
+    /// Names with texts.
+    Map,
+}
+
+/// What a setting is set to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Value {
+    /// Nothing.
+    Unset,
+    /// A text, a choice or a path.
+    Text(String),
+    /// A limit; `None` is no limit.
+    Limit(Option<Duration>),
+    /// A list.
+    List(Vec<String>),
+    /// Names with texts.
+    Map(BTreeMap<String, String>),
+}
+
+const fn key(path: &'static str, kind: Kind, about: &'static str) -> Key {
+    Key { path, kind, variable: None, default: None, repository: Repository::Free, about }
+}
+
+impl Key {
+    const fn variable(mut self, name: &'static str) -> Self {
+        self.variable = Some(name);
+        self
+    }
+
+    const fn default(mut self, text: &'static str) -> Self {
+        self.default = Some(text);
+        self
+    }
+
+    /// A key that a repository sets only with trust.
+    pub(crate) const fn trusted(path: &'static str, kind: Kind, about: &'static str) -> Self {
+        Self { repository: Repository::NeedsTrust, ..key(path, kind, about) }
+    }
+
+    /// A key that a repository never sets.
+    pub(crate) const fn own(path: &'static str, kind: Kind, about: &'static str) -> Self {
+        Self { repository: Repository::Forbidden, ..key(path, kind, about) }
+    }
+}
+
+/// The settings of the command itself; those of the providers are in the catalog.
+pub(crate) const KEYS: &[Key] = &[
+    key("provider", Kind::Text, "where boxes come from")
+        .variable("LEASE_PROVIDER")
+        .default(catalog::DEFAULT_PROVIDER),
+    key("class", Kind::Text, "a size by name; the provider knows what it means")
+        .variable("LEASE_CLASS"),
+    key(
+        "type",
+        Kind::Text,
+        "one exact machine type; it overrides `class` of the same or a weaker origin",
+    )
+    .variable("LEASE_TYPE"),
+    key("idle_timeout", Kind::Limit, "a box is released after so long without use")
+        .variable("LEASE_IDLE_TIMEOUT")
+        .default("30m"),
+    key("max_age", Kind::Limit, "a box is released after so long in any case")
+        .variable("LEASE_MAX_AGE")
+        .default("12h"),
+    key(
+        "keep",
+        Kind::Choice(&["never", "on-failure", "always"]),
+        "whether `lease run` leaves its box behind",
+    )
+    .variable("LEASE_KEEP")
+    .default("never"),
+    key(
+        "sync.ignore",
+        Kind::List,
+        "what is not synced, in the syntax of .gitignore, beside .leaseignore",
+    ),
+];
+
+/// All settings of this build.
+pub(crate) fn all() -> impl Iterator<Item = &'static Key> {
+    KEYS.iter().chain(catalog::keys())
+}
+
+/// The setting of that path.
+pub(crate) fn find(path: &str) -> Option<&'static Key> {
+    all().find(|it| it.path == path)
+}
+
+impl Value {
+    /// Reads a value that came as text, from a flag, a variable or a default.
+    pub(crate) fn from_text(kind: Kind, text: &str) -> Result<Self, String> {
+        match kind {
+            Kind::Text | Kind::Path if text.is_empty() => Err("it is empty".to_owned()),
+            Kind::Text | Kind::Path => Ok(Self::Text(text.to_owned())),
+            Kind::Limit => span::parse_limit(text).map(Self::Limit),
+            Kind::Choice(words) => choose(words, text),
+            Kind::List | Kind::Map => Err("it can only be set in a file".to_owned()),
+        }
+    }
+
+    /// Reads a value of a file in `directory`.
+    pub(crate) fn from_node(kind: Kind, node: &Node, directory: &Path) -> Result<Self, Wrong> {
+        let wrong = |what: String| Wrong::at(node.place, what);
+        let expected = |what: &str| {
+            wrong(format!("{what} is expected here, and this is {}", node.value.kind()))
+        };
+        match (kind, &node.value) {
+            (Kind::List, Yaml::List(items)) => {
+                items.iter().map(text_of).collect::<Result<_, _>>().map(Self::List)
+            }
+            (Kind::List, _) => Err(expected("a list of texts")),
+            (Kind::Map, Yaml::Map(entries)) => {
+                let pairs =
+                    entries.iter().map(|(key, value)| Ok((key.text.clone(), text_of(value)?)));
+                pairs.collect::<Result<_, _>>().map(Self::Map)
+            }
+            (Kind::Map, _) => Err(expected("a mapping of names to texts")),
+            (Kind::Path, Yaml::Scalar { text, .. }) if !text.is_empty() => {
+                let path = directory.join(text);
+                let text =
+                    path.to_str().ok_or_else(|| wrong("the path is not UTF-8".to_owned()))?;
+                Ok(Self::Text(text.to_owned()))
+            }
+            (Kind::Text | Kind::Choice(_), Yaml::Scalar { text, plain: true })
+                if not_text(text) =>
+            {
+                Err(wrong(format!("{text} is not a text; put it in quotes if it is meant as one")))
+            }
+            (kind, Yaml::Scalar { text, .. }) => Self::from_text(kind, text).map_err(wrong),
+            (Kind::Limit, _) => Err(expected("a span such as 15m")),
+            (Kind::Text | Kind::Choice(_) | Kind::Path, _) => Err(expected("a text")),
+        }
+    }
+
+    /// The value as JSON.
+    pub(crate) fn to_json(&self) -> serde_json::Value {
+        match self {
+            Self::Unset => serde_json::Value::Null,
+            Self::Limit(None) => "none".into(),
+            Self::Limit(Some(limit)) => span::format(*limit).into(),
+            Self::Text(text) => text.as_str().into(),
+            Self::List(items) => items.as_slice().into(),
+            Self::Map(entries) => {
+                let pairs = entries
+                    .iter()
+                    .map(|(name, text)| (name.clone(), serde_json::Value::from(text.as_str())));
+                pairs.collect()
+            }
+        }
+    }
+}
+
+fn choose(words: &[&str], text: &str) -> Result<Value, String> {
+    if words.contains(&text) {
+        return Ok(Value::Text(text.to_owned()));
+    }
+    let hint = nearest(text, words.iter().copied())
+        .map(|it| format!("; did you mean {it:?}?"))
+        .unwrap_or_default();
+    Err(format!("{text:?} is not one of {}{hint}", words.join(", ")))
+}
+
+fn text_of(node: &Node) -> Result<String, Wrong> {
+    match &node.value {
+        Yaml::Scalar { text, .. } => Ok(text.clone()),
+        other @ (Yaml::Null | Yaml::List(_) | Yaml::Map(_)) => Err(Wrong::at(
+            node.place,
+            format!("a text is expected here, and this is {}", other.kind()),
+        )),
+    }
+}
+
+/// Whether other readers of YAML take the bare word for a number or a truth value.
+fn not_text(text: &str) -> bool {
+    matches!(text, "true" | "false" | "True" | "False" | "TRUE" | "FALSE")
+        || text.parse::<f64>().is_ok()
+}

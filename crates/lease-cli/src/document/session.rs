@@ -1,0 +1,114 @@
+//! Syncs and the reaper as JSON.
+
+use std::path::Path;
+
+use lease_core::LeaseId;
+use lease_ssh::{Plan, Skipped, Source, SyncReport, WhySkipped};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+/// `lease sync`.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub(crate) struct SyncDocument {
+    #[schemars(extend("const" = Self::SCHEMA))]
+    schema: &'static str,
+    /// The lease.
+    id: String,
+    /// Whether nothing was sent, because only the plan was asked for.
+    dry_run: bool,
+    /// `git` or `walk`.
+    source: String,
+    /// How many files and symbolic links were or would be sent.
+    files: u64,
+    /// How many bytes of contents.
+    bytes: u64,
+    /// How many paths of earlier syncs were removed from the box; absent for a plan.
+    removed: Option<u64>,
+    /// What is not sent, and why.
+    skipped: Vec<SkippedPath>,
+}
+
+/// A path that is not sent.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub(crate) struct SkippedPath {
+    /// The path in the tree; bytes that are not UTF-8 are shown as U+FFFD.
+    path: String,
+    /// `special`, `unreadable`, `changing`, `vanished` or `empty_submodule`.
+    why: String,
+}
+
+impl SyncDocument {
+    /// The schema's name.
+    pub(crate) const SCHEMA: &'static str = "lease.sync/1";
+
+    /// What a sync would do.
+    pub(crate) fn of_plan(lease: &LeaseId, plan: &Plan) -> Self {
+        Self {
+            schema: Self::SCHEMA,
+            id: lease.to_string(),
+            dry_run: true,
+            source: source_name(&plan.source).to_owned(),
+            files: plan.entries.len() as u64,
+            bytes: plan.bytes(),
+            removed: None,
+            skipped: plan.skipped.iter().map(SkippedPath::of).collect(),
+        }
+    }
+
+    /// What a sync did.
+    pub(crate) fn of_report(lease: &LeaseId, report: &SyncReport) -> Self {
+        Self {
+            schema: Self::SCHEMA,
+            id: lease.to_string(),
+            dry_run: false,
+            source: source_name(&report.source).to_owned(),
+            files: report.sent_files,
+            bytes: report.sent_bytes,
+            removed: Some(report.removed),
+            skipped: report.skipped.iter().map(SkippedPath::of).collect(),
+        }
+    }
+}
+
+impl SkippedPath {
+    fn of(skipped: &Skipped) -> Self {
+        let why = match skipped.why {
+            WhySkipped::Special => "special",
+            WhySkipped::Unreadable => "unreadable",
+            WhySkipped::Changing => "changing",
+            WhySkipped::Vanished => "vanished",
+            WhySkipped::EmptySubmodule => "empty_submodule",
+        };
+        Self { path: skipped.path.display().to_string(), why: why.to_owned() }
+    }
+}
+
+fn source_name(source: &Source) -> &'static str {
+    match source {
+        Source::Git => "git",
+        Source::Walk { .. } => "walk",
+    }
+}
+
+/// `lease reaper status`.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub(crate) struct ReaperDocument {
+    #[schemars(extend("const" = Self::SCHEMA))]
+    schema: &'static str,
+    /// Whether a reaper watches.
+    watching: bool,
+    /// Its process number, where that can be read.
+    pid: Option<u32>,
+    /// The state directory.
+    state_dir: String,
+}
+
+impl ReaperDocument {
+    /// The schema's name.
+    pub(crate) const SCHEMA: &'static str = "lease.reaper/1";
+
+    /// Who watches which directory.
+    pub(crate) fn new(watching: bool, pid: Option<u32>, state_dir: &Path) -> Self {
+        Self { schema: Self::SCHEMA, watching, pid, state_dir: state_dir.display().to_string() }
+    }
+}

@@ -1,0 +1,340 @@
+//! The only file that reads the environment, the working directory, the terminal and the clock.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, UNIX_EPOCH};
+
+use lease_core::{Clock, Timestamp};
+
+use crate::failure::Failure;
+
+/// A variable that `lease` reads.
+#[derive(Debug)]
+pub(crate) struct Variable {
+    /// Its name.
+    pub(crate) name: &'static str,
+    /// What it does.
+    pub(crate) about: &'static str,
+}
+
+/// Every variable that `lease` reads. What is not in this table has no effect.
+pub(crate) const VARIABLES: &[Variable] = &[
+    Variable { name: "LEASE_STATE_DIR", about: "where leases, keys, runs and trust are recorded" },
+    Variable { name: "LEASE_CONFIG_DIR", about: "where the user's config.yaml is" },
+    Variable { name: "LEASE_PROVIDER", about: "setting `provider`" },
+    Variable { name: "LEASE_CLASS", about: "setting `class`" },
+    Variable { name: "LEASE_TYPE", about: "setting `type`" },
+    Variable { name: "LEASE_IDLE_TIMEOUT", about: "setting `idle_timeout`" },
+    Variable { name: "LEASE_MAX_AGE", about: "setting `max_age`" },
+    Variable { name: "LEASE_KEEP", about: "setting `keep`" },
+    Variable {
+        name: "LEASE_LOG",
+        about: "what is logged on standard error, such as `debug` or `lease_core=trace`",
+    },
+    Variable { name: "NO_COLOR", about: "no colours and no moving progress, whatever its value" },
+    Variable { name: "XDG_STATE_HOME", about: "parent of the state directory" },
+    Variable { name: "XDG_CONFIG_HOME", about: "parent of the configuration directory" },
+    Variable { name: "XDG_RUNTIME_DIR", about: "parent of the directory for sockets" },
+    Variable { name: "HOME", about: "where the directories above are when they are not given" },
+    Variable {
+        name: "TMPDIR",
+        about: "parent of the directory for sockets without XDG_RUNTIME_DIR",
+    },
+    Variable { name: "PATH", about: "where ssh, git and rsync are looked up" },
+    Variable { name: "TERM", about: "`dumb` means no moving progress; passed on by `lease ssh`" },
+    Variable { name: "USER", about: "the login name, where /etc/passwd does not know it" },
+    Variable { name: "LOGNAME", about: "the same, without USER" },
+    Variable { name: "SHELL", about: "passed on to a box on this machine, like the following" },
+    Variable { name: "LANG", about: "passed on" },
+    Variable { name: "LC_ALL", about: "passed on" },
+    Variable { name: "CARGO_HOME", about: "passed on" },
+    Variable { name: "RUSTUP_HOME", about: "passed on" },
+    Variable { name: "GOPATH", about: "passed on" },
+    Variable { name: "JAVA_HOME", about: "passed on" },
+];
+
+/// What commands on a box on this machine see of our environment, beside what the configuration adds.
+const PASSED_ON: &[&str] = &[
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "SHELL",
+    "LANG",
+    "LC_ALL",
+    "CARGO_HOME",
+    "RUSTUP_HOME",
+    "GOPATH",
+    "JAVA_HOME",
+];
+
+/// The variables as a section of the help text.
+pub(crate) fn help() -> String {
+    let line = |it: &Variable| format!("  {:<19} {}", it.name, it.about);
+    let lines: Vec<_> =
+        std::iter::once("Environment:".to_owned()).chain(VARIABLES.iter().map(line)).collect();
+    lines.join("\n") + "\n"
+}
+
+/// What the process was started with.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Environment {
+    arguments: Vec<OsString>,
+    variables: BTreeMap<OsString, OsString>,
+    directory: Option<PathBuf>,
+    executable: Option<PathBuf>,
+    stderr_is_terminal: bool,
+    stdin_is_terminal: bool,
+}
+
+impl Environment {
+    /// Reads everything once.
+    #[expect(clippy::disallowed_methods, reason = "this is the file that reads the environment")]
+    pub(crate) fn read() -> Self {
+        Self {
+            arguments: std::env::args_os().collect(),
+            variables: std::env::vars_os().collect(),
+            directory: std::env::current_dir().ok(),
+            executable: std::env::current_exe().ok(),
+            stderr_is_terminal: std::io::stderr().is_terminal(),
+            stdin_is_terminal: std::io::stdin().is_terminal(),
+        }
+    }
+
+    /// The command line, program name first.
+    pub(crate) fn arguments(&self) -> &[OsString] {
+        &self.arguments
+    }
+
+    /// The value of a variable of the table; an empty one counts as not set.
+    pub(crate) fn variable(&self, name: &str) -> Option<&OsStr> {
+        debug_assert!(VARIABLES.iter().any(|it| it.name == name), "{name} is not in the table");
+        self.variables.get(OsStr::new(name)).filter(|it| !it.is_empty()).map(OsString::as_os_str)
+    }
+
+    /// The value of a variable that must be text.
+    pub(crate) fn text(&self, name: &str) -> Result<Option<&str>, Failure> {
+        let Some(value) = self.variable(name) else { return Ok(None) };
+        let text = value.to_str().ok_or_else(|| {
+            Failure::invalid(format!("{name} is not valid UTF-8"), format!("unset {name}"))
+                .kind("config")
+        })?;
+        Ok(Some(text))
+    }
+
+    /// Variables that look like ours and are not, which are typing errors.
+    pub(crate) fn strangers(&self) -> Vec<String> {
+        let ours = |name: &str| VARIABLES.iter().any(|it| it.name == name);
+        let names = self.variables.keys().filter_map(|it| it.to_str());
+        names.filter(|it| it.starts_with("LEASE_") && !ours(it)).map(str::to_owned).collect()
+    }
+
+    /// Every variable, for a program that must see what we see.
+    pub(crate) fn all_variables(&self) -> &BTreeMap<OsString, OsString> {
+        &self.variables
+    }
+
+    /// What commands on a box on this machine see: where toolchains are, and nothing that could be a credential.
+    pub(crate) fn passed_on(&self) -> BTreeMap<String, String> {
+        let pairs = PASSED_ON.iter().filter_map(|name| {
+            let value = self.variable(name)?.to_str()?;
+            // A box cannot be given a value of several lines; that must not keep anyone from leasing one.
+            let plain = !value.chars().any(char::is_control);
+            plain.then(|| ((*name).to_owned(), value.to_owned()))
+        });
+        pairs.collect()
+    }
+
+    /// The login name of the user that this process runs as. What the system says counts before what a variable says,
+    /// which `su` and `sudo` leave behind.
+    pub(crate) fn login_name(&self) -> Result<String, Failure> {
+        let uid = rustix::process::getuid().as_raw();
+        let known = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+        let name = login_of(&known, uid).or_else(|| self.text("USER").ok().flatten());
+        let name = name.or_else(|| self.text("LOGNAME").ok().flatten()).map(str::to_owned);
+        name.ok_or_else(|| {
+            let what = format!("the login name of user {uid} is not known");
+            Failure::invalid(what, "export USER=\"$(id -un)\"").kind("config")
+        })
+    }
+
+    /// The directory that `lease` was started in.
+    pub(crate) fn directory(&self) -> Result<&Path, Failure> {
+        self.directory.as_deref().ok_or_else(|| {
+            Failure::invalid(
+                "the current directory does not exist any more",
+                "cd to a directory that exists",
+            )
+        })
+    }
+
+    /// This program, to be started again as the reaper.
+    pub(crate) fn executable(&self) -> Result<&Path, Failure> {
+        self.executable
+            .as_deref()
+            .ok_or_else(|| Failure::tool("the path of this program cannot be read"))
+    }
+
+    /// Whether standard input is a terminal.
+    pub(crate) fn reads_terminal(&self) -> bool {
+        self.stdin_is_terminal
+    }
+
+    /// Whether moving progress may be drawn.
+    pub(crate) fn may_animate(&self) -> bool {
+        let dumb = self.variable("TERM").is_some_and(|it| it == "dumb");
+        self.stderr_is_terminal && !dumb && self.variable("NO_COLOR").is_none()
+    }
+
+    /// The directory of the records.
+    pub(crate) fn state_dir(&self) -> Result<PathBuf, Failure> {
+        if let Some(given) = self.variable("LEASE_STATE_DIR") {
+            return self.absolute(Path::new(given));
+        }
+        let below_home =
+            if cfg!(target_os = "macos") { "Library/Application Support" } else { ".local/state" };
+        Ok(self.base("XDG_STATE_HOME", below_home, "LEASE_STATE_DIR")?.join("lease"))
+    }
+
+    /// The directory of the user's configuration.
+    pub(crate) fn config_dir(&self) -> Result<PathBuf, Failure> {
+        if let Some(given) = self.variable("LEASE_CONFIG_DIR") {
+            return self.absolute(Path::new(given));
+        }
+        Ok(self.base("XDG_CONFIG_HOME", ".config", "LEASE_CONFIG_DIR")?.join("lease"))
+    }
+
+    /// Where programs of the user keep their configuration; systemd looks for the user's units there.
+    pub(crate) fn user_config_home(&self) -> Result<PathBuf, Failure> {
+        self.base("XDG_CONFIG_HOME", ".config", "XDG_CONFIG_HOME")
+    }
+
+    /// The directory for sockets. The path of a socket has room for about a hundred bytes, and `TMPDIR` is long where
+    /// each user has one, so without `XDG_RUNTIME_DIR` it is a private directory below /tmp; whoever uses it verifies
+    /// that it is ours.
+    pub(crate) fn runtime_dir(&self) -> PathBuf {
+        match self.absolute_variable("XDG_RUNTIME_DIR") {
+            Some(base) => base.join("lease"),
+            None => PathBuf::from(format!("/tmp/lease-{}", rustix::process::getuid().as_raw())),
+        }
+    }
+
+    /// `path`, made absolute from the current directory.
+    pub(crate) fn absolute(&self, path: &Path) -> Result<PathBuf, Failure> {
+        if path.is_absolute() { Ok(path.to_owned()) } else { Ok(self.directory()?.join(path)) }
+    }
+
+    fn base(&self, xdg: &str, below_home: &str, remedy: &str) -> Result<PathBuf, Failure> {
+        if let Some(base) = self.absolute_variable(xdg) {
+            return Ok(base);
+        }
+        let home = self.absolute_variable("HOME").ok_or_else(|| {
+            let what = format!("neither HOME nor {remedy} says where lease may keep its files");
+            Failure::invalid(what, format!("export {remedy}=DIR")).kind("config")
+        })?;
+        Ok(home.join(below_home))
+    }
+
+    /// A directory variable; the base directory specification says that a relative one is ignored.
+    fn absolute_variable(&self, name: &str) -> Option<PathBuf> {
+        self.variable(name).map(PathBuf::from).filter(|it| it.is_absolute())
+    }
+
+    /// An environment for tests.
+    #[cfg(test)]
+    pub(crate) fn of(variables: &[(&str, &str)], directory: &Path) -> Self {
+        Self {
+            variables: variables.iter().map(|(name, value)| (name.into(), value.into())).collect(),
+            directory: Some(directory.to_owned()),
+            ..Self::default()
+        }
+    }
+}
+
+/// The login name of `uid` in the text of a password file.
+fn login_of(passwd: &str, uid: u32) -> Option<&str> {
+    passwd.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next().filter(|it| !it.is_empty())?;
+        (fields.nth(1)?.parse() == Ok(uid)).then_some(name)
+    })
+}
+
+/// The clock of the machine.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct SystemClock;
+
+impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "this is the file that reads the clock")]
+    fn now(&self) -> Timestamp {
+        let since =
+            std::time::SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        Timestamp::from_millis(lease_core::time::millis(since))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(variables: &[(&str, &str)], state: &str) {
+        let environment = Environment::of(variables, Path::new("/tree"));
+        assert_eq!(environment.state_dir().unwrap(), Path::new(state));
+    }
+
+    #[cfg(not(target_os = "macos"))]
+    #[test]
+    fn the_state_directory_follows_the_variables_in_order() {
+        check(&[("HOME", "/h")], "/h/.local/state/lease");
+        check(&[("HOME", "/h"), ("XDG_STATE_HOME", "/x")], "/x/lease");
+        check(&[("HOME", "/h"), ("XDG_STATE_HOME", "relative")], "/h/.local/state/lease");
+        check(&[("HOME", "/h"), ("XDG_STATE_HOME", "/x"), ("LEASE_STATE_DIR", "/s")], "/s");
+        check(&[("HOME", "/h"), ("LEASE_STATE_DIR", "s")], "/tree/s");
+        check(&[("HOME", "/h"), ("LEASE_STATE_DIR", "")], "/h/.local/state/lease");
+    }
+
+    #[test]
+    fn without_a_home_the_remedy_is_named() {
+        let failure = Environment::of(&[], Path::new("/")).state_dir().unwrap_err();
+        assert!(failure.to_string().contains("export LEASE_STATE_DIR=DIR"), "{failure}");
+    }
+
+    #[test]
+    fn a_misspelt_variable_is_a_stranger() {
+        let environment = Environment::of(
+            &[("LEASE_PROVDER", "x"), ("LEASE_LOG", "x"), ("HOME", "/")],
+            Path::new("/"),
+        );
+        assert_eq!(environment.strangers(), ["LEASE_PROVDER"]);
+    }
+
+    #[test]
+    fn the_password_file_knows_the_login_name() {
+        let passwd = "# note\nroot:x:0:0::/root:/bin/sh\n:x:7:7::/:\nann:x:1000:1000::/home/ann:/bin/sh\nbad:x\n";
+        assert_eq!(login_of(passwd, 1000), Some("ann"));
+        assert_eq!(login_of(passwd, 0), Some("root"));
+        assert_eq!((login_of(passwd, 7), login_of(passwd, 9)), (None, None));
+    }
+
+    #[test]
+    fn what_is_passed_on_holds_no_stranger() {
+        let given =
+            [("HOME", "/h"), ("PATH", "/b"), ("AWS_SECRET_ACCESS_KEY", "planted-31"), ("LANG", "")];
+        let passed = Environment::of(&given, Path::new("/")).passed_on();
+        assert_eq!(
+            passed.into_iter().collect::<Vec<_>>(),
+            [("HOME".to_owned(), "/h".to_owned()), ("PATH".to_owned(), "/b".to_owned())]
+        );
+    }
+
+    #[test]
+    fn sockets_live_in_a_short_directory() {
+        let with = Environment::of(&[("XDG_RUNTIME_DIR", "/run/user/7")], Path::new("/"));
+        assert_eq!(with.runtime_dir(), Path::new("/run/user/7/lease"));
+        let without = Environment::of(&[], Path::new("/"));
+        assert!(without.runtime_dir().starts_with("/tmp"));
+    }
+}

@@ -1,0 +1,112 @@
+//! What the engine does right now, on standard error: one moving line on a terminal, plain lines elsewhere.
+
+use std::io::{self, Write as _};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use lease_core::watch::{Notice, Observer};
+use lease_core::{LeaseId, Phase};
+
+use crate::config::span;
+use crate::failure::one_line;
+
+/// The progress display; it also remembers which lease was opened, for whoever interrupts the work.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    display: Display,
+    opened: Mutex<Option<LeaseId>>,
+}
+
+#[derive(Debug)]
+enum Display {
+    Silent,
+    Plain,
+    Animated(ProgressBar),
+}
+
+impl Progress {
+    /// Shows nothing.
+    pub(crate) fn silent() -> Self {
+        Self::with(Display::Silent)
+    }
+
+    /// Prints a line for everything that is new.
+    pub(crate) fn plain() -> Self {
+        Self::with(Display::Plain)
+    }
+
+    /// Draws one line and redraws it.
+    pub(crate) fn animated() -> Self {
+        let bar = ProgressBar::new_spinner();
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg} {elapsed}") {
+            bar.set_style(style);
+        }
+        Self::with(Display::Animated(bar))
+    }
+
+    fn with(display: Display) -> Self {
+        Self { display, opened: Mutex::new(None) }
+    }
+
+    /// The lease that was opened last by this process.
+    pub(crate) fn opened(&self) -> Option<LeaseId> {
+        self.opened.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Says what is being done.
+    pub(crate) fn step(&self, text: &str) {
+        let text = one_line(text);
+        match &self.display {
+            Display::Silent => {}
+            Display::Plain => self.note(&text),
+            Display::Animated(bar) => {
+                bar.set_message(text);
+                // Beginning anew draws, so it is done when there is something to draw.
+                if bar.is_finished() {
+                    bar.reset();
+                }
+                bar.enable_steady_tick(Duration::from_millis(120));
+            }
+        }
+    }
+
+    /// Says something that stays.
+    pub(crate) fn note(&self, text: &str) {
+        let line = format!("lease: {}", one_line(text));
+        match &self.display {
+            Display::Silent => {}
+            Display::Plain => drop(writeln!(io::stderr().lock(), "{line}")),
+            Display::Animated(bar) => bar.suspend(|| drop(writeln!(io::stderr().lock(), "{line}"))),
+        }
+    }
+
+    /// Takes the moving line away; it comes back with the next step.
+    pub(crate) fn clear(&self) {
+        if let Display::Animated(bar) = &self.display {
+            bar.disable_steady_tick();
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl Observer for Progress {
+    fn notice(&self, lease: &LeaseId, notice: &Notice<'_>) {
+        tracing::info!(%lease, ?notice, "notice");
+        match notice {
+            Notice::Opened { slug } => {
+                *self.opened.lock().unwrap_or_else(PoisonError::into_inner) = Some(lease.clone());
+                self.step(&format!("{slug}: acquiring ({lease})"));
+            }
+            Notice::Trying { label } => self.step(&format!("trying {label}")),
+            Notice::GivenUp { label, why } => self.note(&format!("gave up {label}: {why}")),
+            Notice::Phase(phase @ (Phase::Ready | Phase::Releasing | Phase::Released)) => {
+                self.step(&format!("{phase}"));
+            }
+            Notice::Waiting { what, so_far } if matches!(self.display, Display::Animated(_)) => {
+                self.step(&format!("waiting for {what} ({})", span::rough(*so_far)));
+            }
+            Notice::Resource { .. } | Notice::Phase(_) | Notice::Waiting { .. } | _ => {}
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Starting the reaper, before anything is created (invariant I11).
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use lease_core::retry::{Bounds, Pace};
+use lease_core::watch::Guardian;
+use lease_core::{Error, ErrorKind, LeaseId, Result};
+use lease_process::{Program, spawn_detached};
+
+use crate::context::Base;
+use crate::failure::Failure;
+use crate::reaper::lock::{Watcher, watcher};
+
+/// How long a started reaper may take until it watches.
+const START_TIME_MAX: Duration = Duration::from_secs(10);
+/// How long is waited before another one is started: the first may have lost its race for the lock.
+const STARTED_AGAIN_AFTER: Duration = Duration::from_secs(2);
+/// A log longer than this is begun anew.
+const LOG_BYTES_MAX: u64 = 1024 * 1024;
+
+/// Makes sure that a reaper watches the state directory.
+#[derive(Debug)]
+pub(super) struct Reaper {
+    state_dir: PathBuf,
+    executable: PathBuf,
+    variables: Vec<(OsString, OsString)>,
+}
+
+impl Reaper {
+    /// The reaper of the state directory of `base`. It is started with our own environment, because it needs the same
+    /// credentials to release what we create.
+    pub(super) fn new(base: &Base<'_>) -> std::result::Result<Self, Failure> {
+        let state_dir = base.state_dir()?;
+        let executable = base.environment.executable()?.to_owned();
+        let mut variables: Vec<_> = base
+            .environment
+            .all_variables()
+            .iter()
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect();
+        // Started inside a box, it must not look like a process of that box, which ends with it.
+        variables.retain(|(name, _)| name != "LEASE_STATE_DIR" && name != "LEASE_BOX");
+        variables.push(("LEASE_STATE_DIR".into(), state_dir.clone().into_os_string()));
+        // What it deletes and why must be traceable afterwards, whoever asked for a log or not.
+        if base.environment.variable("LEASE_LOG").is_none() {
+            variables.push(("LEASE_LOG".into(), "lease=info".into()));
+        }
+        Ok(Self { state_dir, executable, variables })
+    }
+
+    fn is_watched(&self) -> Result<bool> {
+        match watcher(&self.state_dir) {
+            Ok(Watcher::Nobody) => Ok(false),
+            Ok(Watcher::Process(_)) => Ok(true),
+            Err(failure) => Err(Error::harmless(ErrorKind::Storage, DOING, failure.what())),
+        }
+    }
+
+    fn start(&self) -> Result<()> {
+        let log = self.state_dir.join("reaper.log");
+        if std::fs::metadata(&log).is_ok_and(|it| it.len() > LOG_BYTES_MAX) {
+            drop(std::fs::remove_file(&log));
+        }
+        let program = Program::new(self.executable.as_os_str())
+            .args(["reaper", "run", "--detach"])
+            .cwd(&self.state_dir)
+            .inherit_env(self.variables.iter().cloned());
+        let started = spawn_detached(&program, Some(&log));
+        started.map(drop).map_err(|error| {
+            Error::harmless(ErrorKind::Unavailable, DOING, "the reaper did not start")
+                .with_source(error)
+        })
+    }
+}
+
+const DOING: &str = "start the reaper";
+
+#[async_trait]
+impl Guardian for Reaper {
+    async fn ensure(&self, _lease: &LeaseId) -> Result<()> {
+        if self.is_watched()? {
+            return Ok(());
+        }
+        self.start()?;
+        let pauses = (Duration::from_millis(2), Duration::from_millis(50));
+        let mut pace = Pace::start(Bounds::within(START_TIME_MAX).paused(pauses.0, pauses.1));
+        let mut next_start = STARTED_AGAIN_AFTER;
+        while !self.is_watched()? {
+            if pace.elapsed() >= next_start {
+                next_start += STARTED_AGAIN_AFTER;
+                self.start()?;
+            }
+            if !pace.wait(None).await {
+                let log = self.state_dir.join("reaper.log");
+                let message = format!(
+                    "no reaper watches {}; see {}",
+                    self.state_dir.display(),
+                    log.display()
+                );
+                return Err(Error::harmless(ErrorKind::Unavailable, DOING, message));
+            }
+        }
+        Ok(())
+    }
+}

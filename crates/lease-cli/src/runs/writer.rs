@@ -1,0 +1,134 @@
+//! Recording a run while it goes on. Recording never disturbs the run: what fails is noted in the record.
+
+use std::ffi::OsString;
+use std::io;
+use std::path::PathBuf;
+
+use lease_core::{Claim, Timestamp};
+
+use super::stream::StreamWriter;
+use super::{FORMAT, RECORD, storage};
+use crate::document::{RunPhases, RunRecord, RunStreams};
+use crate::durable;
+use crate::failure::Failure;
+
+/// What is known of a run when it begins.
+#[derive(Clone, Debug)]
+pub(crate) struct RunStart {
+    /// The command and its arguments.
+    pub(crate) command: Vec<OsString>,
+    /// The lease.
+    pub(crate) lease: String,
+    /// The lease's short name.
+    pub(crate) slug: String,
+    /// The provider.
+    pub(crate) provider: String,
+}
+
+impl RunStart {
+    /// A run of `command` on the box of `claim`.
+    pub(crate) fn of(claim: &Claim, command: &[OsString]) -> Self {
+        Self {
+            command: command.to_vec(),
+            lease: claim.lease().to_string(),
+            slug: claim.slug().to_string(),
+            provider: claim.provider().to_owned(),
+        }
+    }
+}
+
+/// The record of a run that goes on.
+#[derive(Debug)]
+pub(crate) struct RunWriter {
+    directory: PathBuf,
+    record: RunRecord,
+    stdout: StreamWriter,
+    stderr: StreamWriter,
+}
+
+impl RunWriter {
+    pub(super) fn begin(
+        directory: PathBuf,
+        id: String,
+        start: RunStart,
+        now: Timestamp,
+    ) -> Result<Self, Failure> {
+        let record = RunRecord {
+            v: FORMAT,
+            id,
+            command: start.command.iter().map(|it| it.to_string_lossy().into_owned()).collect(),
+            lease: start.lease,
+            slug: start.slug,
+            provider: start.provider,
+            started_at: now.into(),
+            finished_at: None,
+            phases: RunPhases::default(),
+            exit: None,
+            stdout: RunStreams::default(),
+            stderr: RunStreams::default(),
+            recording_failed: None,
+            pid: std::process::id(),
+        };
+        let create = |name| StreamWriter::create(&directory, name);
+        let (stdout, stderr) = (create("stdout"), create("stderr"));
+        let stdout = stdout.map_err(|error| storage("record the run", &directory, &error))?;
+        let stderr = stderr.map_err(|error| storage("record the run", &directory, &error))?;
+        let writer = Self { directory, record, stdout, stderr };
+        writer.save()?;
+        Ok(writer)
+    }
+
+    /// The run's id.
+    pub(crate) fn id(&self) -> &str {
+        &self.record.id
+    }
+
+    /// Records what the command wrote to standard output.
+    pub(crate) fn stdout(&mut self, bytes: &[u8]) {
+        record(&mut self.stdout, bytes, &mut self.record.recording_failed);
+    }
+
+    /// Records what the command wrote to standard error.
+    pub(crate) fn stderr(&mut self, bytes: &[u8]) {
+        record(&mut self.stderr, bytes, &mut self.record.recording_failed);
+    }
+
+    /// The phases, to be filled in as they end.
+    pub(crate) fn phases(&mut self) -> &mut RunPhases {
+        &mut self.record.phases
+    }
+
+    /// Records the exit code as soon as it is known, before the box is released.
+    pub(crate) fn exited(&mut self, exit: u8) -> Result<(), Failure> {
+        self.record.exit = Some(exit);
+        self.save()
+    }
+
+    /// Ends the record.
+    pub(crate) fn finish(mut self, now: Timestamp) -> Result<RunRecord, Failure> {
+        self.record.finished_at = Some(now.into());
+        self.record.stdout = self.stdout.summary();
+        self.record.stderr = self.stderr.summary();
+        self.save()?;
+        Ok(self.record)
+    }
+
+    fn save(&self) -> Result<(), Failure> {
+        let path = self.directory.join(RECORD);
+        let bytes = serde_json::to_vec(&self.record)
+            .map_err(|error| Failure::tool(format!("record the run: {error}")))?;
+        durable::replace(&path, &bytes).map_err(|error| storage("record the run", &path, &error))
+    }
+}
+
+fn record(stream: &mut StreamWriter, bytes: &[u8], failed: &mut Option<String>) {
+    if failed.is_some() {
+        stream.count(bytes);
+    } else if let Err(error) = stream.write(bytes) {
+        *failed = Some(note(&error));
+    }
+}
+
+fn note(error: &io::Error) -> String {
+    format!("recording stopped: {error}")
+}

@@ -1,0 +1,104 @@
+//! Real boxes on this machine: acquired, kept, cleaned up and released through the command line.
+
+use crate::home::{Ended, Home, json, names};
+use crate::schemas::check;
+
+/// Nothing is left of any lease, and nobody watches any more.
+#[track_caller]
+fn assert_nothing_is_left(home: &Home) {
+    assert!(names(&home.path("state/leases")).is_empty());
+    assert!(names(&home.path("state/keys")).is_empty());
+    let boxes: Vec<_> =
+        names(&home.path("state/boxes")).into_iter().filter(|it| it.starts_with("lse-")).collect();
+    assert!(boxes.is_empty(), "{boxes:?}");
+    home.wait_for_the_reaper();
+}
+
+#[track_caller]
+fn outcome(ended: &Ended, number: usize) -> String {
+    json(&ended.stdout)["leases"][number]["outcome"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_lease_from_acquire_to_release() {
+    let home = Home::new();
+    check(&home, "acquire --slug calm-otter --max-age 1h", "lease.lease/1");
+    let listed = json(&home.lease("list --json").good());
+    assert_eq!(listed["leases"][0]["slug"], "calm-otter");
+    assert_eq!(listed["leases"][0]["phase"], "ready");
+    check(&home, "show calm-otter", "lease.show/1");
+    check(&home, "touch calm-otter --idle-timeout none", "lease.lease/1");
+    assert!(
+        home.lease("touch calm-otter --max-age 2h").good().starts_with("calm-otter ends in 2h")
+    );
+    assert!(home.lease("keep calm-otter --why exam").good().contains("is kept until"));
+    let plan = json(&home.lease("cleanup --dry-run --json").good());
+    assert_eq!(
+        (&plan["steps"][0]["action"], &plan["steps"][0]["why"]),
+        (&"leave".into(), &"exam".into())
+    );
+    check(&home, "cleanup", "lease.cleanup/1");
+    assert_eq!(json(&home.lease("list --json").good())["leases"][0]["phase"], "kept");
+    // A person who names it ends the keep.
+    let id = listed["leases"][0]["id"].as_str().unwrap();
+    assert_eq!(outcome(&home.lease("release calm-otter --json"), 0), "released");
+    // Releasing what is released already is success.
+    assert_eq!(outcome(&home.lease(&format!("release {id} --json")), 0), "released");
+    assert!(home.lease(&format!("show {id}")).good().contains("state       released"));
+    assert_nothing_is_left(&home);
+}
+
+#[test]
+fn a_slug_is_given_once() {
+    let home = Home::new();
+    assert_eq!(home.lease("-q acquire --slug calm-otter").code, 0);
+    let said = home.lease("-q acquire --slug calm-otter").bad();
+    assert!(said.contains("calm-otter") && said.contains("nothing was created"), "{said}");
+    assert_eq!(json(&home.lease("list --json").good())["leases"].as_array().unwrap().len(), 1);
+    assert_eq!(home.lease("-q release calm-otter").good(), "calm-otter is released\n");
+    assert_nothing_is_left(&home);
+}
+
+#[test]
+fn one_failure_does_not_stop_the_other_releases() {
+    let home = Home::new();
+    assert_eq!(home.lease("-q acquire --slug one-oak").code, 0);
+    assert_eq!(home.lease("-q acquire --slug two-oak --keep").code, 0);
+    let ended = home.lease("-q release nobody one-oak one-oak");
+    assert_eq!((ended.code, ended.stdout.as_str()), (125, "one-oak is released\n"));
+    assert!(
+        ended.stderr.contains("1 of 2 leases are not released; the first is nobody"),
+        "{}",
+        ended.stderr
+    );
+    // What is kept is not among all.
+    let all = home.lease("release --all");
+    assert!(
+        all.code == 0 && all.stderr.contains("nothing is leased that could be released"),
+        "{}",
+        all.stderr
+    );
+    assert_eq!(
+        home.lease("-q release two-oak --keep").good().trim_end(),
+        "two-oak is kept: asked for when it was opened"
+    );
+    assert_eq!(home.lease("-q release two-oak").good(), "two-oak is released\n");
+    assert_nothing_is_left(&home);
+}
+
+#[test]
+fn an_option_that_the_provider_does_not_know_makes_nothing() {
+    let home = Home::new();
+    let said = home.lease("-q acquire --option colour=red").bad();
+    assert!(said.contains("colour"), "{said}");
+    assert_nothing_is_left(&home);
+}
+
+#[test]
+fn a_box_is_released_also_from_a_repository_that_is_not_trusted() {
+    let home = Home::new();
+    assert_eq!(home.lease("-q acquire --slug calm-otter").code, 0);
+    home.repository("providers:\n  local:\n    sshd: bin/evil\n");
+    assert_eq!(home.lease("-q release calm-otter").good(), "calm-otter is released\n");
+    assert_nothing_is_left(&home);
+}

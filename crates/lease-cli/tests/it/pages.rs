@@ -1,0 +1,96 @@
+//! The pages that people read.
+
+use std::process::Stdio;
+
+use crate::home::{AT, Home};
+
+#[test]
+fn without_a_word_it_says_what_to_type_and_makes_nothing() {
+    let home = Home::new();
+    insta::assert_snapshot!(home.lease("").good(), @r"
+    lease: a remote machine for one piece of work, taken back afterwards
+
+      lease run -- COMMAND      lease a box, sync this tree, run, stream, release
+      lease acquire             lease a box and leave it ready
+      lease run --id NAME -- …  run on a leased box; it stays leased
+      lease list                what is leased
+      lease release NAME        give it back
+      lease doctor              check everything that would fail later
+      lease --help              everything else
+
+    Nothing is leased right now.
+    ");
+    assert!(!home.path("state").exists());
+}
+
+#[test]
+fn the_version_needs_no_home() {
+    let home = Home::new();
+    let ended = home.ended(home.command(["--version"]).env_clear());
+    assert_eq!(ended.good(), format!("lease {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn the_help_ends_with_the_tables() {
+    let help = Home::new().lease("--help").good();
+    for expected in [
+        "Exit codes:",
+        "  125    lease itself failed",
+        "Environment:",
+        "LEASE_STATE_DIR",
+        "[alias: warmup]",
+    ] {
+        assert!(help.contains(expected), "{expected} is missing in {help}");
+    }
+    assert_eq!(Home::new().lease("help").good(), help);
+    let short = Home::new().lease("run -h").good();
+    assert!(short.contains("Usage: lease run [OPTIONS] -- <COMMAND>..."), "{short}");
+}
+
+#[test]
+fn show_says_everything_about_a_lease() {
+    let home = Home::new();
+    home.record("calm-otter", "lse-aaaaaaaaaaaaaaaaaaaa", AT);
+    insta::assert_snapshot!(home.lease("show calm-otter").good(), @r"
+    name        calm-otter
+    id          lse-aaaaaaaaaaaaaaaaaaaa
+    state       ready
+    provider    local
+    account     uid-7 at /boxes
+    for         /some/tree
+    created     2023-11-14T22:13:20.000Z
+    last used   2023-11-14T22:13:20.000Z
+    ends        2035-04-12T14:13:20.000Z
+    login       me@box port 22 over TCP, host key pinned
+    directory   /boxes/1
+    resource    box box-1 (present)
+    ");
+    assert_eq!(
+        home.lease("show lse-aaaaaaaaaaaaaaaaaaaa").good(),
+        home.lease("show lse-aaa").good()
+    );
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_failure() {
+    let home = Home::new();
+    let mut child =
+        home.command(["schema"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let ended = child.wait_with_output().unwrap();
+    assert_eq!((ended.status.code(), ended.stderr.as_slice()), (Some(0), &b""[..]));
+}
+
+#[test]
+fn config_show_names_each_origin() {
+    let home = Home::new();
+    home.repository("max_age: 2h\n");
+    let ended = home.ended(home.command(["config", "show"]).env("LEASE_CLASS", "tiny"));
+    let text = ended.good();
+    let line = |key: &str| {
+        text.lines().find(|it| it.starts_with(key)).unwrap().split_whitespace().collect::<Vec<_>>()
+    };
+    assert_eq!(line("max_age"), ["max_age", "2h", "HOME/repo/lease.yaml:1"]);
+    assert_eq!(line("class"), ["class", "tiny", "LEASE_CLASS"]);
+    assert_eq!(line("keep"), ["keep", "never", "default"]);
+}
