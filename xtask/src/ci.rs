@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use crate::generated::Mode;
 use crate::machine::{Call, Stopwatch, cargo, repository_root, say};
 use crate::quickstart::seconds;
-use crate::{faults, packages, provider_matrix, tidy, trim};
+use crate::{faults, packages, provider_matrix, tidy, trim, vendors};
 
 /// The part of the work that a job of the CI can do by itself; without a choice, all parts are done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +57,7 @@ const STEPS: &[Step] = &[
     (Part::Trim, "trim", |_| trim::run()),
     (Part::Lint, "provider-matrix", |_| provider_matrix::run(Mode::Check)),
     (Part::Test, "faults", |_| faults()),
+    (Part::Test, "vendors", |_| vendors()),
     (Part::Test, "doctest", |shop| {
         shop.cargo(&["test", "--workspace", "--all-features", "--doc"]).run()
     }),
@@ -109,6 +110,15 @@ fn faults() -> Result<()> {
         return faults::run(Mode::Check);
     }
     say("the fault report is made on Linux; the tests below hold the part of it that runs here");
+    Ok(())
+}
+
+/// The vendor's command line is packaged for Debian.
+fn vendors() -> Result<()> {
+    if cfg!(target_os = "linux") {
+        return vendors::run();
+    }
+    say("the vendors' clients are compared on Linux");
     Ok(())
 }
 

@@ -10,7 +10,7 @@
 use std::fmt::Display;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -135,6 +135,13 @@ impl Call {
             bail!("`{self}` ended with {status}");
         }
         Ok(())
+    }
+
+    /// Starts it with pipes for its standard input and output; the caller ends it.
+    pub(crate) fn piped(&self) -> Result<Child> {
+        let mut command = self.command();
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.spawn().with_context(|| format!("cannot start {}", self.words[0]))
     }
 
     /// Runs it and keeps its standard output; how it ended is for the caller to judge.

@@ -6,6 +6,7 @@ mod bench;
 mod ci;
 mod faults;
 mod generated;
+mod live;
 mod machine;
 mod packages;
 mod provider_matrix;
@@ -15,6 +16,7 @@ mod rust_text;
 mod tidy;
 mod tree;
 mod trim;
+mod vendors;
 mod workspace;
 
 use std::process::ExitCode;
@@ -32,7 +34,9 @@ usage: cargo xtask COMMAND
   trim                      prove that a build with one provider holds no other provider, and what lease-core is free of
   provider-matrix [--check] regenerate, or compare, docs/provider-matrix.md and the table in README.md
   faults [--check]          regenerate, or compare, docs/faults.md
-  bench                     measure, and write docs/performance.md";
+  vendors                   have the vendors' own clients use the emulators
+  bench                     measure, and write docs/performance.md
+  live hetzner|fal          a short lease of a real machine, which costs money; without a credential nothing is done";
 
 fn main() -> ExitCode {
     let words = machine::arguments();
@@ -58,6 +62,8 @@ fn run(words: &[&str]) -> Result<()> {
         ["faults"] => faults::run(Mode::Write),
         ["faults", "--check"] => faults::run(Mode::Check),
         ["bench"] => bench::run(),
+        ["vendors"] => vendors::run(),
+        ["live", cloud] => live::run(cloud),
         [] | ["help" | "--help" | "-h"] => {
             machine::say(USAGE);
             Ok(())

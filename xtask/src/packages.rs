@@ -33,6 +33,13 @@ pub(crate) const TO_TEST: &[Tool] = &[tool("rsync", "rsync"), tool("ps", "procps
 /// What only tests on Linux need: strace kills the program under test at a chosen system call.
 pub(crate) const TO_TEST_ON_LINUX: &[Tool] = &[tool("strace", "strace")];
 
+/// What comparing the emulators with the vendors' own clients needs.
+pub(crate) const FOR_VENDORS: &[Tool] = &[
+    tool("hcloud", "hcloud-cli"),
+    tool("python3", "python3 python3-venv"),
+    tool("ssh-keygen", "openssh-client"),
+];
+
 /// What measuring memory needs.
 pub(crate) const TO_MEASURE: &[Tool] = &[tool("time", "time")];
 

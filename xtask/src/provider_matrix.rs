@@ -37,6 +37,18 @@ const COLUMNS: &[Column] = &[
     Column { heading: "Host key", field: "host_key", show: host_key, in_readme: true },
     Column { heading: "Repeating a create", field: "replay", show: replay, in_readme: false },
     Column { heading: "Settle time", field: "settle_ms", show: span, in_readme: false },
+    Column {
+        heading: "A create may land late",
+        field: "landing_ms",
+        show: landing,
+        in_readme: false,
+    },
+    Column {
+        heading: "Shows the deadline",
+        field: "shows_deadline",
+        show: yes_or_no,
+        in_readme: false,
+    },
     Column { heading: "Sandbox", field: "sandbox", show: yes_or_no, in_readme: true },
     Column { heading: "Makes, in this order", field: "resources", show: list, in_readme: false },
     Column { heading: "What it cannot promise", field: "caveat", show: text, in_readme: false },
@@ -44,8 +56,6 @@ const COLUMNS: &[Column] = &[
 
 /// Providers that are intended and not there yet: name, what it will be. An entry leaves when its crate arrives.
 const PLANNED: &[(&str, &str)] = &[
-    ("fal", "GPU machines at fal"),
-    ("hetzner", "virtual machines at Hetzner Cloud"),
     ("slurm", "allocations on a Slurm cluster"),
     ("external", "any tool that speaks a small JSON protocol"),
 ];
@@ -171,6 +181,13 @@ fn span(value: &Value) -> Option<String> {
     }
 }
 
+fn landing(value: &Value) -> Option<String> {
+    match value.as_u64()? {
+        0 => Some("never: the process that asks is the one that makes it".to_owned()),
+        _ => Some(format!("up to {}", span(value)?)),
+    }
+}
+
 fn ends_abandoned(value: &Value) -> Option<String> {
     let shown = match value.as_str()? {
         "provider" => "the provider",
@@ -217,7 +234,7 @@ mod tests {
         serde_json::json!({"schema": SCHEMA, "providers": [{
             "name": "local", "aliases": [], "summary": "a directory | a shell", "ends_abandoned": "reaper",
             "ownership": "marks", "host_key": "pinned", "replay": {"key": {"window_ms": 1500}}, "settle_ms": 0,
-            "sandbox": false, "resources": ["box"], "caveat": "It is no sandbox."
+            "landing_ms": 60_000, "shows_deadline": true, "sandbox": false, "resources": ["box"], "caveat": "It is no sandbox."
         }]})
     }
 
@@ -231,7 +248,8 @@ mod tests {
             page.contains("| Repeating a create | safe for 1500 ms under the same key |"),
             "{page}"
         );
-        assert!(page.contains("| `hetzner` |"), "what is planned is in the other table");
+        assert!(page.contains("| A create may land late | up to 60 s |"), "{page}");
+        assert!(page.contains("| `slurm` |"), "what is planned is in the other table");
         let short = table(&providers, |column| column.in_readme).unwrap();
         assert_eq!(short.lines().count(), 3);
         assert!(short.ends_with("| pinned before the first contact | no |\n"), "{short}");

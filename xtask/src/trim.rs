@@ -14,6 +14,9 @@ const CORE_CRATES_MAX: usize = 35;
 /// What an embedder of the core must never get with it, besides a reader of YAML.
 const NOT_IN_CORE: &[&str] = &["clap", "reqwest", "openssh", "anyhow", "tracing-subscriber"];
 
+/// The feature that a build has without being asked for.
+const DEFAULT: &str = "local";
+
 /// A build, and the crates that it must not hold.
 #[derive(Debug)]
 struct Claim {
@@ -115,15 +118,24 @@ fn claims(features: &[(String, String)]) -> Vec<Claim> {
     for (feature, provider) in features {
         let mut forbidden: Vec<String> = features.iter().map(|(_, other)| other.clone()).collect();
         forbidden.retain(|other| other != provider);
-        if feature == "local" {
+        if feature == DEFAULT {
             forbidden.extend(owned(HTTP));
         }
         claims.push(Claim {
             build: format!("lease-cli with {feature} only"),
             arguments: words(&format!("-p lease-cli --no-default-features --features {feature}")),
-            forbidden,
+            forbidden: forbidden.clone(),
             crates_max: None,
         });
+        if feature != DEFAULT {
+            forbidden.retain(|other| other != "lease-local");
+            claims.push(Claim {
+                build: format!("lease-cli with {feature} beside the default"),
+                arguments: words(&format!("-p lease-cli --features {feature}")),
+                forbidden,
+                crates_max: None,
+            });
+        }
     }
     claims
 }
@@ -192,11 +204,18 @@ lease-local v0.1.0 (/somewhere/crates/lease-local)
 
     #[test]
     fn providers_are_read_from_the_features() {
-        let metadata = serde_json::json!({"packages": [{"name": "lease-cli", "features": {
-            "default": ["local"], "full": ["local"], "local": ["dep:lease-local"], "color": ["dep:anstyle"]
-        }}]});
+        let mut features = serde_json::json!({
+            "default": ["local"], "full": ["local", "fal"], "color": ["dep:anstyle"]
+        });
+        for provider in PROVIDERS {
+            let feature = provider.trim_start_matches("lease-");
+            features[feature] = serde_json::json!([format!("dep:{provider}")]);
+        }
+        let metadata =
+            serde_json::json!({"packages": [{"name": "lease-cli", "features": features}]});
         let found = provider_features(&metadata).unwrap();
-        assert_eq!(found, [("local".to_owned(), "lease-local".to_owned())]);
+        assert_eq!(found.len(), PROVIDERS.len());
+        assert!(found.contains(&("local".to_owned(), "lease-local".to_owned())));
         let none =
             serde_json::json!({"packages": [{"name": "lease-cli", "features": {"default": []}}]});
         assert!(provider_features(&none).unwrap_err().to_string().contains("lease-local"));
@@ -207,8 +226,9 @@ lease-local v0.1.0 (/somewhere/crates/lease-local)
         let features = [("local", "lease-local"), ("slow", "lease-slow")]
             .map(|(a, b)| (a.to_owned(), b.to_owned()));
         let claims = claims(&features);
-        let slow = claims.iter().find(|claim| claim.build.contains("slow")).unwrap();
-        assert_eq!(slow.forbidden, ["lease-local"]);
+        let of = |build: &str| claims.iter().find(|claim| claim.build.contains(build)).unwrap();
+        assert_eq!(of("slow only").forbidden, ["lease-local"]);
+        assert!(of("slow beside the default").forbidden.is_empty());
         let local = claims.iter().find(|claim| claim.build.contains("local")).unwrap();
         assert!(
             local.forbidden.contains(&"lease-slow".to_owned())

@@ -1,11 +1,18 @@
 //! What is known of this workspace beforehand: its provider crates, and how to read a manifest.
 
 /// The providers that exist, by crate; each has the same files.
-pub(crate) const PROVIDERS: &[&str] = &["lease-local"];
+pub(crate) const PROVIDERS: &[&str] = &["lease-local", "lease-hetzner", "lease-fal"];
 
 /// The crates that are no providers. A crate in neither list is a finding, so that no provider escapes the rules.
-pub(crate) const OTHERS: &[&str] =
-    &["lease-core", "lease-process", "lease-ssh", "lease-testkit", "lease-cli"];
+pub(crate) const OTHERS: &[&str] = &[
+    "lease-core",
+    "lease-http",
+    "lease-process",
+    "lease-ssh",
+    "lease-testkit",
+    "lease-emulator",
+    "lease-cli",
+];
 
 /// Crates that read YAML; one manifest at most may name one of them.
 pub(crate) const YAML: &[&str] = &[
@@ -22,6 +29,7 @@ pub(crate) const YAML: &[&str] = &[
 
 /// Crates that speak HTTP; a build without a cloud provider holds none of them.
 pub(crate) const HTTP: &[&str] = &[
+    "lease-http",
     "reqwest",
     "hyper",
     "hyper-util",

@@ -1,13 +1,25 @@
 //! The providers of this build. This is the only file that asks for a feature.
 
+// Only one provider derives host keys, so only a build with it has them.
+#[cfg(feature = "hetzner")]
+#[path = "host_keys.rs"]
+mod host_keys;
+
+// And only one leaves its boxes with the environment of this machine.
+#[cfg(feature = "local")]
+#[path = "local_box.rs"]
+mod local_box;
+
 use std::sync::Arc;
 
 use lease_core::{Descriptor, Provider};
 
 use crate::config::Settings;
-use crate::config::keys::Key;
+use crate::config::keys::{Key, Kind};
 use crate::context::Base;
+use crate::env::Environment;
 use crate::failure::Failure;
+use crate::reaper::Post;
 
 /// The provider that is used when nothing else is said.
 pub(crate) const DEFAULT_PROVIDER: &str = "local";
@@ -20,18 +32,71 @@ struct Known {
 }
 
 /// Providers that other builds, or later versions, have.
-const KNOWN: &[Known] = &[Known { name: "local", feature: "local" }];
+const KNOWN: &[Known] = &[
+    Known { name: "local", feature: "local" },
+    Known { name: "hetzner", feature: "hetzner" },
+    Known { name: "fal", feature: "fal" },
+];
 
 /// Providers that are intended and that no version has yet.
-const INTENDED: &[&str] = &["fal", "hetzner", "slurm", "external"];
+const INTENDED: &[&str] = &["slurm", "external"];
+
+/// A provider of this build, configured.
+#[derive(Debug)]
+pub(crate) struct Member {
+    /// The provider.
+    pub(crate) provider: Arc<dyn Provider>,
+    /// What a reaper with the same configuration is responsible for; none without a credential.
+    pub(crate) post: Option<Post>,
+}
+
+/// The variables that the credential of a provider is read from, the first that is set; none where it needs none.
+pub(crate) fn credentials(provider: &str) -> &'static [&'static str] {
+    match provider {
+        "hetzner" => &["HCLOUD_TOKEN"],
+        "fal" => &["LEASE_FAL_KEY", "FAL_KEY"],
+        _ => &[],
+    }
+}
+
+/// What may be configured and asked for, whether the provider is in this build or not.
+struct Offer {
+    name: &'static str,
+    built: bool,
+    keys: &'static [Key],
+    options: &'static [(&'static str, &'static str)],
+}
+
+const OFFERS: &[Offer] = &[
+    Offer {
+        name: "local",
+        built: cfg!(feature = "local"),
+        keys: LOCAL_KEYS,
+        options: LOCAL_OPTIONS,
+    },
+    Offer {
+        name: "hetzner",
+        built: cfg!(feature = "hetzner"),
+        keys: HETZNER_KEYS,
+        options: HETZNER_OPTIONS,
+    },
+    Offer { name: "fal", built: cfg!(feature = "fal"), keys: FAL_KEYS, options: FAL_OPTIONS },
+];
+
+/// The options that a provider takes, with what each does.
+pub(crate) fn options(provider: &str) -> &'static [(&'static str, &'static str)] {
+    OFFERS.iter().find(|it| it.name == provider).map_or(&[], |it| it.options)
+}
 
 /// The settings of the providers of this build.
 pub(crate) fn keys() -> impl Iterator<Item = &'static Key> {
-    let parts: &'static [&'static [Key]] = &[
-        #[cfg(feature = "local")]
-        local::KEYS,
-    ];
-    parts.iter().copied().flatten()
+    OFFERS.iter().filter(|it| it.built).flat_map(|it| it.keys)
+}
+
+/// The providers that are not in this build although one of their variables is set.
+pub(crate) fn idle_credentials(environment: &Environment) -> Vec<&'static str> {
+    let set = |it: &&Offer| matches!(environment.credential(credentials(it.name)), Ok(Some(_)));
+    OFFERS.iter().filter(|it| !it.built).filter(set).map(|it| it.name).collect()
 }
 
 /// What the providers of this build can do and promise, without making any of them.
@@ -39,17 +104,22 @@ pub(crate) fn descriptors() -> Vec<&'static Descriptor> {
     vec![
         #[cfg(feature = "local")]
         &lease_local::DESCRIPTOR,
+        #[cfg(feature = "hetzner")]
+        &lease_hetzner::DESCRIPTOR,
+        #[cfg(feature = "fal")]
+        &lease_fal::DESCRIPTOR,
     ]
 }
 
 /// Makes every provider of this build from the settings. No machine is touched yet.
-pub(crate) fn providers(
-    base: &Base<'_>,
-    settings: &Settings,
-) -> Result<Vec<Arc<dyn Provider>>, Failure> {
+pub(crate) fn providers(base: &Base<'_>, settings: &Settings) -> Result<Vec<Member>, Failure> {
     Ok(vec![
         #[cfg(feature = "local")]
-        local::provider(base, settings)?,
+        local::member(base, settings)?,
+        #[cfg(feature = "hetzner")]
+        hetzner::member(base, settings)?,
+        #[cfg(feature = "fal")]
+        fal::member(base, settings)?,
     ])
 }
 
@@ -96,63 +166,290 @@ fn listed(names: &[&str]) -> String {
     if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
-#[cfg(not(any(feature = "local")))]
+#[cfg(not(any(feature = "local", feature = "hetzner", feature = "fal")))]
 compile_error!("a build without any provider can lease nothing: enable a feature such as `local`");
 
-/// The provider `local`: its settings and how it is made from them.
+const LOCAL_OPTIONS: &[(&str, &str)] =
+    &[("contain", "as the setting `providers.local.contain`, for this box")];
+
+const CONTAIN: &[&str] = &["auto", "namespace", "scan"];
+
+const LOCAL_KEYS: &[Key] = &[
+    Key::own("providers.local.root", Kind::Path, "the directory that boxes live in"),
+    Key::trusted(
+        "providers.local.contain",
+        Kind::Choice(CONTAIN),
+        "whether a box has a PID namespace, or its processes are searched when it ends",
+    ),
+    Key::trusted("providers.local.sshd", Kind::Path, "the sshd that a box runs"),
+    Key::trusted(
+        "providers.local.environment",
+        Kind::Map,
+        "variables that commands on a box see, beside PATH, HOME and where toolchains are",
+    ),
+];
+
+const ARCHITECTURES: &[&str] = &["x86", "arm"];
+
+const HETZNER_KEYS: &[Key] = &[
+    Key::own("providers.hetzner.endpoint", Kind::Text, "where the interface is"),
+    Key::free("providers.hetzner.locations", Kind::List, "the locations to try, best first"),
+    Key::free("providers.hetzner.image", Kind::Text, "the image, by name or id"),
+    Key::free(
+        "providers.hetzner.architecture",
+        Kind::Choice(ARCHITECTURES),
+        "the processors, where the machine type does not say which",
+    ),
+    Key::free("providers.hetzner.ipv4", Kind::Switch, "whether servers have an IPv4 address"),
+    Key::free("providers.hetzner.ipv6", Kind::Switch, "whether servers have an IPv6 network"),
+    Key::free(
+        "providers.hetzner.packages",
+        Kind::List,
+        "packages to install besides git, rsync and tar",
+    ),
+    Key::trusted(
+        "providers.hetzner.networks",
+        Kind::List,
+        "networks to attach, by name or id; they are used and never changed",
+    ),
+    Key::trusted(
+        "providers.hetzner.ssh_key",
+        Kind::Text,
+        "a key of yours that may log in too, by name or id; it is used and never changed",
+    ),
+    Key::trusted("providers.hetzner.user", Kind::Text, "who logs in"),
+    Key::trusted("providers.hetzner.port", Kind::Number(65_535), "the port that sshd listens on"),
+    Key::trusted(
+        "providers.hetzner.work_root",
+        Kind::Text,
+        "the absolute directory on the server below which each lease gets one",
+    ),
+    Key::own(
+        "providers.hetzner.settle",
+        Kind::Span,
+        "how long a resource may be missing from lists, or linger there",
+    ),
+    Key::own(
+        "providers.hetzner.landing",
+        Kind::Span,
+        "how long an unanswered create may still take effect",
+    ),
+    Key::own(
+        "providers.hetzner.request_reserve",
+        Kind::Number(3_600),
+        "how many of the project's requests are kept for deletions",
+    ),
+    Key::own(
+        "providers.hetzner.capacity_phrases",
+        Kind::List,
+        "what a refusal says when another type or location may work",
+    ),
+];
+
+const HETZNER_OPTIONS: &[(&str, &str)] = &[
+    ("location", "the location, or a list of them, best first"),
+    ("image", "the image, by name or id"),
+    ("architecture", "x86 or arm"),
+    ("network", "a network to attach, or a list of them, by name or id"),
+    ("ipv4", "whether it has an IPv4 address"),
+    ("ipv6", "whether it has an IPv6 network"),
+    ("ssh_key", "a key of yours that may log in too, by name or id"),
+];
+
+const FAL_KEYS: &[Key] = &[
+    Key::own("providers.fal.endpoint", Kind::Text, "where the interface is"),
+    Key::free(
+        "providers.fal.instance_type",
+        Kind::Text,
+        "the instance type, where neither a type nor a class is asked for",
+    ),
+    Key::free(
+        "providers.fal.sector",
+        Kind::Text,
+        "the InfiniBand sector of machines with eight GPUs",
+    ),
+    Key::trusted("providers.fal.user", Kind::Text, "who logs in"),
+    Key::trusted("providers.fal.port", Kind::Number(65_535), "the port that sshd listens on"),
+    Key::trusted(
+        "providers.fal.work_root",
+        Kind::Text,
+        "the absolute directory on the machine that a lease gets",
+    ),
+    Key::own(
+        "providers.fal.settle",
+        Kind::Span,
+        "how long an instance may be missing from lists, or linger there",
+    ),
+    Key::own(
+        "providers.fal.landing",
+        Kind::Span,
+        "how long an unanswered create may still take effect",
+    ),
+];
+
+const FAL_OPTIONS: &[(&str, &str)] =
+    &[("sector", "as the setting `providers.fal.sector`, for this box")];
+
+/// The provider `local`: how it is made from its settings.
 #[cfg(feature = "local")]
 mod local {
+    use std::os::unix::ffi::OsStrExt as _;
     use std::path::PathBuf;
     use std::sync::Arc;
 
-    use lease_core::{OsEntropy, Provider};
+    use lease_core::OsEntropy;
     use lease_local::{Contain, LocalConfig, LocalProvider};
 
+    use super::Member;
     use crate::config::Settings;
-    use crate::config::keys::{Key, Kind, Value};
+    use crate::config::keys::Value;
     use crate::context::Base;
     use crate::env::SystemClock;
     use crate::failure::Failure;
+    use crate::reaper::Post;
 
-    const CONTAIN: &[&str] = &["auto", "namespace", "scan"];
-
-    pub(super) const KEYS: &[Key] = &[
-        Key::own("providers.local.root", Kind::Path, "the directory that boxes live in"),
-        Key::trusted(
-            "providers.local.contain",
-            Kind::Choice(CONTAIN),
-            "whether a box has a PID namespace, or its processes are searched when it ends",
-        ),
-        Key::trusted("providers.local.sshd", Kind::Path, "the sshd that a box runs"),
-        Key::trusted(
-            "providers.local.environment",
-            Kind::Map,
-            "variables that commands on a box see, beside PATH, HOME and where toolchains are",
-        ),
-    ];
-
-    pub(super) fn provider(
-        base: &Base<'_>,
-        settings: &Settings,
-    ) -> Result<Arc<dyn Provider>, Failure> {
+    pub(super) fn member(base: &Base<'_>, settings: &Settings) -> Result<Member, Failure> {
         let environment = base.environment;
         let root = match settings.text("providers.local.root") {
             Some(root) => PathBuf::from(root),
             None => base.state_dir()?.join("boxes"),
         };
+        let post = Post::new(lease_local::DESCRIPTOR.name, &[root.as_os_str().as_bytes()]);
         let uid = rustix::process::getuid().as_raw();
-        let mut config = LocalConfig::new(root, environment.login_name()?, uid);
+        let mut config = LocalConfig::new(root, super::local_box::login_name(environment)?, uid);
         config.sshd = settings.text("providers.local.sshd").map(PathBuf::from);
         config.contain = match settings.text("providers.local.contain") {
             Some("namespace") => Contain::Namespace,
             Some("scan") => Contain::Scan,
             _ => Contain::Auto,
         };
-        let mut variables = environment.passed_on();
+        let mut variables = super::local_box::passed_on(environment);
         if let Some(Value::Map(added)) = settings.value("providers.local.environment") {
             variables.extend(added.clone());
         }
         config.environment = variables.into_iter().collect();
-        Ok(Arc::new(LocalProvider::open(config, Arc::new(SystemClock), Arc::new(OsEntropy))?))
+        let provider = LocalProvider::open(config, Arc::new(SystemClock), Arc::new(OsEntropy))?;
+        Ok(Member { provider: Arc::new(provider), post: Some(post) })
+    }
+}
+
+/// What the providers have in common that are reached over HTTP.
+#[cfg(any(feature = "hetzner", feature = "fal"))]
+mod cloud {
+    use lease_core::{Descriptor, Secret};
+
+    use crate::env::Environment;
+    use crate::failure::Failure;
+    use crate::reaper::Post;
+
+    /// Sets `field` if the setting is set.
+    pub(super) fn set<T>(field: &mut T, value: Option<T>) {
+        if let Some(value) = value {
+            *field = value;
+        }
+    }
+
+    /// The credential of a provider, if one of its variables is set.
+    pub(super) fn credential(
+        environment: &Environment,
+        descriptor: &Descriptor,
+    ) -> Result<Option<Secret>, Failure> {
+        environment.credential(super::credentials(descriptor.name))
+    }
+
+    /// Who can serve what that credential made there.
+    pub(super) fn post(
+        descriptor: &'static Descriptor,
+        endpoint: &str,
+        credential: Option<&Secret>,
+    ) -> Option<Post> {
+        let credential = credential?.expose().as_bytes();
+        Some(Post::new(descriptor.name, &[endpoint.as_bytes(), credential]))
+    }
+}
+
+/// The provider `hetzner`: how it is made from its settings.
+#[cfg(feature = "hetzner")]
+mod hetzner {
+    use std::sync::Arc;
+
+    use lease_core::Secret;
+    use lease_hetzner::{Architecture, DESCRIPTOR, Family, HetznerConfig, HetznerProvider};
+    use lease_http::HttpWire;
+
+    use super::cloud::{credential, post, set};
+    use super::{Member, host_keys};
+    use crate::config::Settings;
+    use crate::context::Base;
+    use crate::failure::Failure;
+
+    pub(super) fn member(base: &Base<'_>, settings: &Settings) -> Result<Member, Failure> {
+        let token = credential(base.environment, &DESCRIPTOR)?;
+        let host_key_secret = match token {
+            Some(_) => host_keys::secret(&base.state_dir()?)?,
+            // Without a token nothing is ever made, so nothing is made for it here either.
+            None => Secret::new("0".repeat(64)),
+        };
+        let mut config = HetznerConfig::new(token.clone(), host_key_secret);
+        set(&mut config.endpoint, settings.get("providers.hetzner.endpoint"));
+        set(&mut config.locations, settings.get("providers.hetzner.locations"));
+        set(&mut config.image, settings.get("providers.hetzner.image"));
+        set(&mut config.packages, settings.get("providers.hetzner.packages"));
+        set(&mut config.networks, settings.get("providers.hetzner.networks"));
+        set(&mut config.user, settings.get("providers.hetzner.user"));
+        set(&mut config.port, settings.get("providers.hetzner.port"));
+        set(&mut config.work_root, settings.get("providers.hetzner.work_root"));
+        set(&mut config.settle, settings.get("providers.hetzner.settle"));
+        set(&mut config.landing, settings.get("providers.hetzner.landing"));
+        set(&mut config.request_reserve, settings.get("providers.hetzner.request_reserve"));
+        set(&mut config.capacity_phrases, settings.get("providers.hetzner.capacity_phrases"));
+        set(&mut config.ipv4, settings.get("providers.hetzner.ipv4").map(family));
+        set(&mut config.ipv6, settings.get("providers.hetzner.ipv6").map(family));
+        config.ssh_key = settings.get("providers.hetzner.ssh_key");
+        config.architecture = match settings.text("providers.hetzner.architecture") {
+            Some("x86") => Architecture::X86,
+            Some("arm") => Architecture::Arm,
+            _ => config.architecture,
+        };
+        let post = post(&DESCRIPTOR, &config.endpoint, token.as_ref());
+        let provider = HetznerProvider::open(config, Arc::new(HttpWire::default()))?;
+        Ok(Member { provider: Arc::new(provider), post })
+    }
+
+    fn family(on: bool) -> Family {
+        if on { Family::On } else { Family::Off }
+    }
+}
+
+/// The provider `fal`: how it is made from its settings.
+#[cfg(feature = "fal")]
+mod fal {
+    use std::sync::Arc;
+
+    use lease_fal::{DESCRIPTOR, FalConfig, FalProvider};
+    use lease_http::HttpWire;
+
+    use super::Member;
+    use super::cloud::{credential, post, set};
+    use crate::config::Settings;
+    use crate::context::Base;
+    use crate::failure::Failure;
+
+    pub(super) fn member(base: &Base<'_>, settings: &Settings) -> Result<Member, Failure> {
+        let key = credential(base.environment, &DESCRIPTOR)?;
+        let mut config = FalConfig::new(key.clone());
+        set(&mut config.endpoint, settings.get("providers.fal.endpoint"));
+        set(&mut config.instance_type, settings.get("providers.fal.instance_type"));
+        set(&mut config.user, settings.get("providers.fal.user"));
+        set(&mut config.port, settings.get("providers.fal.port"));
+        set(&mut config.work_root, settings.get("providers.fal.work_root"));
+        set(&mut config.settle, settings.get("providers.fal.settle"));
+        set(&mut config.landing, settings.get("providers.fal.landing"));
+        config.sector = settings.get("providers.fal.sector");
+        let post = post(&DESCRIPTOR, &config.endpoint, key.as_ref());
+        Ok(Member {
+            provider: Arc::new(FalProvider::open(config, Arc::new(HttpWire::default()))?),
+            post,
+        })
     }
 }

@@ -15,6 +15,7 @@ use crate::config::trust::TrustStore;
 use crate::env::{Environment, SystemClock};
 use crate::failure::Failure;
 use crate::output::Output;
+use crate::reaper::Post;
 use crate::runs::Runs;
 use crate::{reaper, session};
 
@@ -36,6 +37,8 @@ pub(crate) struct Context<'a> {
     pub(crate) settings: Settings,
     /// The engine with every provider of this build.
     pub(crate) engine: Engine,
+    /// What a reaper with our credentials can be responsible for.
+    pub(crate) posts: Vec<Post>,
 }
 
 impl<'a> Base<'a> {
@@ -94,15 +97,17 @@ impl<'a> Base<'a> {
     fn open_with(self, settings: Settings) -> Result<Context<'a>, Failure> {
         let store: Arc<dyn Store> = Arc::new(self.store()?);
         let transport = session::transport(&self)?;
+        let members = catalog::providers(&self, &settings)?;
+        let posts: Vec<_> = members.iter().filter_map(|it| it.post.clone()).collect();
         let mut builder = Engine::builder(store, transport, Arc::new(SystemClock))
-            .guardian(reaper::guardian(&self)?)
+            .guardian(reaper::guardian(&self, posts.clone())?)
             .census(reaper::census())
             .observer(self.output.observer())
-            .settings(Patience::default());
-        for provider in catalog::providers(&self, &settings)? {
-            builder = builder.provider(provider);
+            .settings(patience(&settings));
+        for member in members {
+            builder = builder.provider(member.provider);
         }
-        Ok(Context { base: self, settings, engine: builder.build() })
+        Ok(Context { base: self, settings, engine: builder.build(), posts })
     }
 }
 
@@ -121,6 +126,13 @@ impl Context<'_> {
     pub(crate) fn directory(&self) -> Result<&Path, Failure> {
         self.base.environment.directory()
     }
+}
+
+fn patience(settings: &Settings) -> Patience {
+    let mut patience = Patience::default();
+    patience.ready_timeout = settings.ready_timeout().unwrap_or(patience.ready_timeout);
+    patience.read_patience = settings.read_patience().unwrap_or(patience.read_patience);
+    patience
 }
 
 async fn resolve(store: &dyn Store, name: &str) -> Result<LeaseId, Failure> {

@@ -6,7 +6,7 @@ use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
-use lease_core::{Clock, Timestamp};
+use lease_core::{Clock, Secret, Steady, Timestamp};
 
 use crate::failure::Failure;
 
@@ -28,7 +28,12 @@ pub(crate) const VARIABLES: &[Variable] = &[
     Variable { name: "LEASE_TYPE", about: "setting `type`" },
     Variable { name: "LEASE_IDLE_TIMEOUT", about: "setting `idle_timeout`" },
     Variable { name: "LEASE_MAX_AGE", about: "setting `max_age`" },
+    Variable { name: "LEASE_READY_TIMEOUT", about: "setting `ready_timeout`" },
+    Variable { name: "LEASE_READ_PATIENCE", about: "setting `read_patience`" },
     Variable { name: "LEASE_KEEP", about: "setting `keep`" },
+    Variable { name: "HCLOUD_TOKEN", about: "the credential for hetzner: a token that may write" },
+    Variable { name: "LEASE_FAL_KEY", about: "the credential for fal: an API key of admin scope" },
+    Variable { name: "FAL_KEY", about: "the same, where LEASE_FAL_KEY is not set" },
     Variable {
         name: "LEASE_LOG",
         about: "what is logged on standard error, such as `debug` or `lease_core=trace`",
@@ -53,21 +58,6 @@ pub(crate) const VARIABLES: &[Variable] = &[
     Variable { name: "RUSTUP_HOME", about: "passed on" },
     Variable { name: "GOPATH", about: "passed on" },
     Variable { name: "JAVA_HOME", about: "passed on" },
-];
-
-/// What commands on a box on this machine see of our environment, beside what the configuration adds.
-const PASSED_ON: &[&str] = &[
-    "PATH",
-    "HOME",
-    "USER",
-    "LOGNAME",
-    "SHELL",
-    "LANG",
-    "LC_ALL",
-    "CARGO_HOME",
-    "RUSTUP_HOME",
-    "GOPATH",
-    "JAVA_HOME",
 ];
 
 /// The variables as a section of the help text.
@@ -124,6 +114,16 @@ impl Environment {
         Ok(Some(text))
     }
 
+    /// The credential in the first of these variables that is set. It is never shown, also not when it is wrong.
+    pub(crate) fn credential(&self, names: &[&str]) -> Result<Option<Secret>, Failure> {
+        for name in names {
+            if let Some(text) = self.text(name)? {
+                return Ok(Some(Secret::new(text.trim())));
+            }
+        }
+        Ok(None)
+    }
+
     /// Variables that look like ours and are not, which are typing errors.
     pub(crate) fn strangers(&self) -> Vec<String> {
         let ours = |name: &str| VARIABLES.iter().any(|it| it.name == name);
@@ -134,30 +134,6 @@ impl Environment {
     /// Every variable, for a program that must see what we see.
     pub(crate) fn all_variables(&self) -> &BTreeMap<OsString, OsString> {
         &self.variables
-    }
-
-    /// What commands on a box on this machine see: where toolchains are, and nothing that could be a credential.
-    pub(crate) fn passed_on(&self) -> BTreeMap<String, String> {
-        let pairs = PASSED_ON.iter().filter_map(|name| {
-            let value = self.variable(name)?.to_str()?;
-            // A box cannot be given a value of several lines; that must not keep anyone from leasing one.
-            let plain = !value.chars().any(char::is_control);
-            plain.then(|| ((*name).to_owned(), value.to_owned()))
-        });
-        pairs.collect()
-    }
-
-    /// The login name of the user that this process runs as. What the system says counts before what a variable says,
-    /// which `su` and `sudo` leave behind.
-    pub(crate) fn login_name(&self) -> Result<String, Failure> {
-        let uid = rustix::process::getuid().as_raw();
-        let known = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
-        let name = login_of(&known, uid).or_else(|| self.text("USER").ok().flatten());
-        let name = name.or_else(|| self.text("LOGNAME").ok().flatten()).map(str::to_owned);
-        name.ok_or_else(|| {
-            let what = format!("the login name of user {uid} is not known");
-            Failure::invalid(what, "export USER=\"$(id -un)\"").kind("config")
-        })
     }
 
     /// The directory that `lease` was started in.
@@ -253,15 +229,6 @@ impl Environment {
     }
 }
 
-/// The login name of `uid` in the text of a password file.
-fn login_of(passwd: &str, uid: u32) -> Option<&str> {
-    passwd.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        let name = fields.next().filter(|it| !it.is_empty())?;
-        (fields.nth(1)?.parse() == Ok(uid)).then_some(name)
-    })
-}
-
 /// The clock of the machine.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct SystemClock;
@@ -272,6 +239,11 @@ impl Clock for SystemClock {
         let since =
             std::time::SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
         Timestamp::from_millis(lease_core::time::millis(since))
+    }
+
+    fn steady(&self) -> Option<Steady> {
+        lease_process::since_boot()
+            .map(|(boot, since)| Steady { boot, ms: lease_core::time::millis(since) })
     }
 }
 
@@ -309,25 +281,6 @@ mod tests {
             Path::new("/"),
         );
         assert_eq!(environment.strangers(), ["LEASE_PROVDER"]);
-    }
-
-    #[test]
-    fn the_password_file_knows_the_login_name() {
-        let passwd = "# note\nroot:x:0:0::/root:/bin/sh\n:x:7:7::/:\nann:x:1000:1000::/home/ann:/bin/sh\nbad:x\n";
-        assert_eq!(login_of(passwd, 1000), Some("ann"));
-        assert_eq!(login_of(passwd, 0), Some("root"));
-        assert_eq!((login_of(passwd, 7), login_of(passwd, 9)), (None, None));
-    }
-
-    #[test]
-    fn what_is_passed_on_holds_no_stranger() {
-        let given =
-            [("HOME", "/h"), ("PATH", "/b"), ("AWS_SECRET_ACCESS_KEY", "planted-31"), ("LANG", "")];
-        let passed = Environment::of(&given, Path::new("/")).passed_on();
-        assert_eq!(
-            passed.into_iter().collect::<Vec<_>>(),
-            [("HOME".to_owned(), "/h".to_owned()), ("PATH".to_owned(), "/b".to_owned())]
-        );
     }
 
     #[test]

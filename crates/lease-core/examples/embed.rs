@@ -18,9 +18,9 @@ use lease_core::journal::Disposition;
 use lease_core::provider::{Check, Verdict, refuse_unknown_options};
 use lease_core::store::memory::MemoryStore;
 use lease_core::{
-    Candidate, Clock, Created, Descriptor, Effect, Engine, Error, ErrorKind, Found, Host, HostKey,
-    Intent, Inventory, LeaseId, Owned, Probe, Provider, Reach, ResourceId, Result, Scope, Sighting,
-    Spec, Status, Template, Timestamp, Transport,
+    Candidate, Clock, Created, Descriptor, Effect, Engine, Error, ErrorKind, Found, Held, Host,
+    HostKey, Intent, Inventory, LeaseId, Owned, Probe, Provider, Reach, Recognition, ResourceId,
+    Result, Scope, Sighting, Size, Spec, Status, Steady, Template, Timestamp, Transport,
 };
 
 static DESCRIPTOR: Descriptor = Descriptor {
@@ -32,6 +32,8 @@ static DESCRIPTOR: Descriptor = Descriptor {
     host_key: HostKeyTrust::Pinned,
     replay: Replay::UniqueName,
     settle: Duration::ZERO,
+    landing: Duration::ZERO,
+    shows_deadline: false,
     sandbox: false,
     resources: &["space"],
     caveat: "it is an example",
@@ -55,7 +57,7 @@ impl Parking {
 
 #[async_trait]
 impl Provider for Parking {
-    fn descriptor(&self) -> &'static Descriptor {
+    fn descriptor(&self) -> &Descriptor {
         &DESCRIPTOR
     }
 
@@ -97,6 +99,7 @@ impl Provider for Parking {
             proxy: Vec::new(),
             host_key: HostKey::FirstUse,
             root: "/".to_owned(),
+            ready_file: None,
         };
         spaces.push(Found {
             id: id.clone(),
@@ -131,6 +134,14 @@ impl Provider for Parking {
         Ok(())
     }
 
+    async fn renew(&self, _held: &Held, _ends_at: Option<Timestamp>) -> Result<()> {
+        Ok(())
+    }
+
+    async fn sizes(&self) -> Result<Vec<Size>> {
+        Ok(Vec::new())
+    }
+
     async fn doctor(&self) -> Result<Vec<Check>> {
         Ok(vec![Check::new("barrier", Verdict::Ok, "the barrier is open")])
     }
@@ -150,6 +161,10 @@ impl Transport for Walk {
         Ok(Probe::Ready { host_key: "ssh-ed25519 AAAA".to_owned() })
     }
 
+    async fn recognise(&self, _lease: &LeaseId, _reach: &Reach) -> Result<Recognition> {
+        Ok(Recognition::Unclear { why: "a parking space has no lock".to_owned() })
+    }
+
     async fn connect(&self, _lease: &LeaseId, _reach: &Reach) -> Result<Box<dyn Host>> {
         Err(Error::harmless(ErrorKind::Unsupported, "connect", "a parking space runs no commands"))
     }
@@ -167,6 +182,10 @@ impl Clock for WallClock {
     fn now(&self) -> Timestamp {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Timestamp::default().after(since)
+    }
+
+    fn steady(&self) -> Option<Steady> {
+        None
     }
 }
 

@@ -1,5 +1,7 @@
 //! The claim: what a journal adds up to. It says what is owned, in which scope, how to reach it and how to destroy it.
 
+use std::time::Duration;
+
 use crate::error::{Error, ErrorKind, Result};
 use crate::host::Reach;
 use crate::id::{InstallationId, LeaseId, ResourceId, Slug};
@@ -8,7 +10,7 @@ use crate::owner::Owner;
 use crate::scope::Scope;
 use crate::spec::{Deadlines, Retention, Spec};
 use crate::state::{Phase, ResourceState};
-use crate::time::Timestamp;
+use crate::time::{Clock, Steady, Timestamp};
 
 /// The fold of one lease's journal.
 ///
@@ -36,10 +38,36 @@ pub struct ClaimedResource {
     pub(crate) intended: Intended,
     pub(crate) state: ResourceState,
     pub(crate) id: Option<ResourceId>,
-    pub(crate) answered: bool,
-    pub(crate) sent_at: Option<Timestamp>,
+    pub(crate) identified: bool,
+    pub(crate) sent_at: Option<Moment>,
+    pub(crate) last_sent_at: Option<Moment>,
     pub(crate) sends: u32,
     pub(crate) note: Option<String>,
+}
+
+/// A point in time on two clocks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// The wall clock, which can be set.
+    pub at: Timestamp,
+    /// The time since the boot, which cannot, where it could be read.
+    pub steady: Option<Steady>,
+}
+
+impl Moment {
+    /// The least time that has passed since by either clock of `clock`; `None` when only the wall clock could tell.
+    pub fn least_elapsed(&self, clock: &dyn Clock) -> Option<Duration> {
+        let steady = clock.steady()?.since(self.steady.as_ref()?)?;
+        Some(steady.min(clock.now().since(self.at)))
+    }
+
+    /// The most time that has passed since by either clock of `clock`; `None` when only the wall clock could tell, or
+    /// when it was set back.
+    pub fn most_elapsed(&self, clock: &dyn Clock) -> Option<Duration> {
+        let steady = clock.steady()?.since(self.steady.as_ref()?)?;
+        let now = clock.now();
+        (now >= self.at).then(|| steady.max(now.since(self.at)))
+    }
 }
 
 /// A candidate that was given up.
@@ -93,14 +121,20 @@ impl ClaimedResource {
         self.id.as_ref()
     }
 
-    /// Whether the id stood in the answer to our own create, as opposed to a search.
-    pub fn id_was_answered(&self) -> bool {
-        self.answered
+    /// Whether the id is proven without marks: it stood in the answer to our own create, or a login with the lease's
+    /// key succeeded, or a person named it.
+    pub fn is_identified(&self) -> bool {
+        self.identified
     }
 
     /// When the first create was sent.
-    pub fn sent_at(&self) -> Option<Timestamp> {
-        self.sent_at
+    pub fn sent_at(&self) -> Option<&Moment> {
+        self.sent_at.as_ref()
+    }
+
+    /// When the latest create was sent.
+    pub fn last_sent_at(&self) -> Option<&Moment> {
+        self.last_sent_at.as_ref()
     }
 
     /// How often a create was sent.
@@ -230,14 +264,17 @@ impl Claim {
     }
 
     /// Invariants I6 and I7 as rules of the record itself: whatever a writer believes, a release is never undone, nothing
-    /// is created for a lease that is being released, and nothing of a kept lease is destroyed.
+    /// new is created for a lease that is being released, and nothing of a kept lease is destroyed.
+    ///
+    /// A create that was sent before may be sent again during a release, inside the provider's promise of idempotency:
+    /// where nothing else can be searched, its answer is the only way to learn what has to be destroyed.
     fn forbid_revival(&self, event: &Event) -> Result<()> {
         let revives = match event {
             Event::Intended(_)
             | Event::Ready(_)
             | Event::Touched(_)
             | Event::OwnerChanged { .. } => true,
-            Event::Resource { change, .. } => matches!(change, Change::Sent | Change::Resent),
+            Event::Resource { change, .. } => matches!(change, Change::Sent { .. }),
             Event::Opened(_)
             | Event::CandidateFailed { .. }
             | Event::Kept { .. }
@@ -279,13 +316,15 @@ impl Claim {
             .apply(change.step())
             .map_err(|illegal| corrupt(format!("resource {index}")).with_source(illegal))?;
         match change {
-            Change::Sent | Change::Resent => {
-                resource.sent_at.get_or_insert(at);
+            Change::Sent { steady } | Change::Resent { steady } => {
+                let moment = Moment { at, steady };
+                resource.sent_at.get_or_insert(moment.clone());
+                resource.last_sent_at = Some(moment);
                 resource.sends = resource.sends.saturating_add(1);
             }
-            Change::Created { id } => {
+            Change::Created { id } | Change::Recognised { id } | Change::Adopted { id } => {
                 resource.id = Some(id);
-                resource.answered = true;
+                resource.identified = true;
             }
             Change::Found { id } => resource.id = Some(id),
             Change::Rejected { message, .. } | Change::Lost { message } => {
@@ -377,10 +416,7 @@ impl Claim {
 
     /// The earlier of the idle and the total deadline.
     pub fn ends_at(&self) -> Option<Timestamp> {
-        let idle = self
-            .deadlines
-            .idle_ms
-            .map(|ms| self.last_used.after(std::time::Duration::from_millis(ms)));
+        let idle = self.deadlines.idle_ms.map(|ms| self.last_used.after(Duration::from_millis(ms)));
         [idle, self.deadlines.expires_at].into_iter().flatten().min()
     }
 
@@ -442,8 +478,9 @@ impl ClaimedResource {
             id: intended.id.clone(),
             intended,
             state,
-            answered: false,
+            identified: false,
             sent_at: None,
+            last_sent_at: None,
             sends: 0,
             note: None,
         }

@@ -24,6 +24,11 @@ pub struct Descriptor {
     /// How long an accepted create may stay invisible, and a deleted resource may linger (invariant I4).
     #[serde(serialize_with = "as_millis", rename = "settle_ms")]
     pub settle: Duration,
+    /// How long after it was sent a create without an answer may still take effect (invariant I4).
+    #[serde(serialize_with = "as_millis", rename = "landing_ms")]
+    pub landing: Duration,
+    /// Whether a resource shows the lease's deadline, so that it has to be moved with it.
+    pub shows_deadline: bool,
     /// Whether the box isolates what runs on it from the machine it is on.
     pub sandbox: bool,
     /// The kinds of resource it makes, in order of creation.
@@ -50,7 +55,7 @@ pub enum EndsAbandoned {
 pub enum Ownership {
     /// The provider stores our marks on the resource and shows them again.
     Marks,
-    /// There is nowhere to put marks: only the id in the answer to our own create.
+    /// There is nowhere to put marks: only the id in the answer to our own create, or a login with the lease's own key.
     CreateAnswer,
 }
 

@@ -208,6 +208,14 @@ impl Error {
         }
     }
 
+    /// How long the other side asked us to wait before the same call, if it did.
+    pub fn asked_to_wait(&self) -> Option<Duration> {
+        match self.retry() {
+            Retry::After(at_least) => at_least,
+            Retry::Never => None,
+        }
+    }
+
     /// What was being done.
     pub fn operation(&self) -> &str {
         &self.operation

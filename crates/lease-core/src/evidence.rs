@@ -63,6 +63,9 @@ pub struct Found {
 pub enum Sighting {
     /// It is there.
     Found(Box<Found>),
+    /// Where there are no marks: one of these may be it, and every other one is not. A login with the lease's own key
+    /// decides.
+    Suspects(Vec<Found>),
     /// The provider says definitely that it has no such resource, in the scope it was asked in.
     Absent,
     /// It cannot be told: an error, a partial answer, a dead controller. The record stays.

@@ -25,6 +25,9 @@ pub struct Reach {
     pub host_key: HostKey,
     /// The absolute directory on the box that belongs to the lease.
     pub root: String,
+    /// A file that the box makes once it is set up; a login before that is too early. Absolute.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ready_file: Option<String>,
 }
 
 /// What is known of a host's key (invariant I13).
@@ -57,6 +60,23 @@ pub enum Probe {
     },
 }
 
+/// What a login with the lease's key to a machine of unknown owner showed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Recognition {
+    /// It took the key.
+    Ours,
+    /// It answers, knows the login method, and refused the key.
+    NotOurs {
+        /// What the attempt met.
+        why: String,
+    },
+    /// It does not answer, or not so that anything could be concluded.
+    Unclear {
+        /// What the attempt met.
+        why: String,
+    },
+}
+
 /// The way to log in to boxes: keys per lease, probes, connections.
 ///
 /// The engine calls it and never opens a connection itself.
@@ -79,6 +99,16 @@ pub trait Transport: fmt::Debug + Send + Sync {
     /// # Cancel safety
     /// A cancelled attempt leaves no process behind.
     async fn probe(&self, lease: &LeaseId, reach: &Reach) -> Result<Probe>;
+
+    /// Tries the lease's key once on a machine that may or may not be the lease's. Unlike [`Transport::probe`] it
+    /// remembers nothing, neither the host's key nor a connection, and runs no command but `true`.
+    ///
+    /// # Errors
+    /// When the attempt could not be made at all on this side, for instance because the key is gone.
+    ///
+    /// # Cancel safety
+    /// A cancelled attempt leaves no process behind.
+    async fn recognise(&self, lease: &LeaseId, reach: &Reach) -> Result<Recognition>;
 
     /// Opens a connection to run commands on.
     ///

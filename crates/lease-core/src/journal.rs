@@ -14,7 +14,7 @@ use crate::owner::Owner;
 use crate::scope::Scope;
 use crate::spec::{Deadlines, Retention, Spec};
 use crate::state::Move;
-use crate::time::Timestamp;
+use crate::time::{Steady, Timestamp};
 
 /// The version of the line format that this program writes, and the newest that it reads.
 pub const FORMAT: u32 = 1;
@@ -180,7 +180,11 @@ pub struct Intended {
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Change {
     /// See [`Move::Sent`].
-    Sent,
+    Sent {
+        /// What the steady clock showed, for whoever must know how long ago that was.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        steady: Option<Steady>,
+    },
     /// See [`Move::NeverSent`].
     NeverSent,
     /// See [`Move::Created`].
@@ -201,10 +205,24 @@ pub enum Change {
         message: String,
     },
     /// See [`Move::Resent`].
-    Resent,
+    Resent {
+        /// What the steady clock showed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        steady: Option<Steady>,
+    },
     /// See [`Move::Found`].
     Found {
         /// The id that the search showed.
+        id: ResourceId,
+    },
+    /// See [`Move::Found`]; where nothing else proves ownership, a login with the lease's own key did.
+    Recognised {
+        /// The id of the machine that took the key.
+        id: ResourceId,
+    },
+    /// See [`Move::Adopted`].
+    Adopted {
+        /// The id of what exists already.
         id: ResourceId,
     },
     /// See [`Move::DestroySent`].
@@ -227,13 +245,14 @@ impl Change {
     /// The move of the state machine that this is.
     pub fn step(&self) -> Move {
         match self {
-            Self::Sent => Move::Sent,
+            Self::Sent { .. } => Move::Sent,
             Self::NeverSent => Move::NeverSent,
             Self::Created { .. } => Move::Created,
             Self::Rejected { .. } => Move::Rejected,
             Self::Lost { .. } => Move::Lost,
-            Self::Resent => Move::Resent,
-            Self::Found { .. } => Move::Found,
+            Self::Resent { .. } => Move::Resent,
+            Self::Found { .. } | Self::Recognised { .. } => Move::Found,
+            Self::Adopted { .. } => Move::Adopted,
             Self::DestroySent => Move::DestroySent,
             Self::ProvenAbsent(_) => Move::ProvenAbsent,
         }

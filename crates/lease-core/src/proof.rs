@@ -96,7 +96,7 @@ impl Intent {
             request: resource.intended.request.clone(),
             public_key: resource.intended.public_key.clone(),
             expires_at: claim.ends_at(),
-            first_sent_at: resource.sent_at,
+            first_sent_at: resource.sent_at.as_ref().map(|it| it.at),
             sends: resource.sends,
             siblings,
         })
@@ -239,6 +239,32 @@ impl Owned {
     }
 }
 
+/// The proof that a resource belongs to a lease that nobody is giving back: it may be written on, and not destroyed.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Held {
+    marks: Marks,
+    id: ResourceId,
+    kind: String,
+}
+
+impl Held {
+    /// The marks that were read back from it.
+    pub fn marks(&self) -> &Marks {
+        &self.marks
+    }
+
+    /// The resource.
+    pub fn id(&self) -> &ResourceId {
+        &self.id
+    }
+
+    /// Its kind in the provider's terms.
+    pub fn kind(&self) -> &str {
+        &self.kind
+    }
+}
+
 /// Why the gate stays shut.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -249,6 +275,9 @@ pub enum Refusal {
     /// Nobody asked for the end of the lease or of this candidate.
     #[error("the lease is not being released")]
     NotReleasing,
+    /// What is being given back is not written on any more.
+    #[error("the lease is being released")]
+    Releasing,
     /// Invariant I9.
     #[error("{0}")]
     OtherScope(Box<ScopeMismatch>),
@@ -335,7 +364,7 @@ pub fn may_destroy(
     let marked = match ownership {
         Ownership::Marks => shown.marks.as_ref() == Some(&marks),
         Ownership::CreateAnswer => {
-            resource.answered && shown.marks.as_ref().is_none_or(|it| *it == marks)
+            resource.identified && shown.marks.as_ref().is_none_or(|it| *it == marks)
         }
     };
     if !marked {
@@ -352,6 +381,39 @@ pub fn may_destroy(
         kind: resource.intended.kind.clone(),
         name: resource.intended.name.clone(),
     })
+}
+
+/// Whether the claim's resource number `index`, as the provider just showed it, may be written on.
+///
+/// # Errors
+/// The [`Refusal`] says which condition does not hold.
+pub fn may_renew(
+    claim: &Claim,
+    index: usize,
+    shown: &Found,
+    scope: &VerifiedScope,
+) -> Result<Held, Refusal> {
+    if scope.scope != *claim.scope() {
+        return Err(Refusal::OtherScope(Box::new(ScopeMismatch {
+            claimed: claim.scope().clone(),
+            actual: scope.scope.clone(),
+        })));
+    }
+    if claim.releasing().is_some() {
+        return Err(Refusal::Releasing);
+    }
+    let Some(resource) = claim.resources().get(index) else { return Err(Refusal::NotOurs) };
+    if resource.intended.disposition != Disposition::Own {
+        return Err(Refusal::NotOurs);
+    }
+    if resource.state != ResourceState::Present {
+        return Err(Refusal::NotPresent(resource.state));
+    }
+    let marks = marks_of(claim, resource);
+    if resource.id.as_ref() != Some(&shown.id) || shown.marks.as_ref() != Some(&marks) {
+        return Err(Refusal::OtherMarks { shown: shown.id.clone() });
+    }
+    Ok(Held { marks, id: shown.id.clone(), kind: resource.intended.kind.clone() })
 }
 
 /// Whether what was seen proves that a resource does not exist (invariant I4).
@@ -373,6 +435,9 @@ pub fn prove_absent(
     match sighting {
         Sighting::Absent => {}
         Sighting::Found(found) => return missing(format!("the provider still shows {}", found.id)),
+        Sighting::Suspects(suspects) => {
+            return missing(format!("it may be one of {} machines", suspects.len()));
+        }
         Sighting::Unclear(error) => return missing(format!("the provider could not say: {error}")),
     }
     if observed.scope.scope != *claim.scope() || inventory.scope != *claim.scope() {
@@ -383,6 +448,11 @@ pub fn prove_absent(
     }
     if observed.absent_for < observed.settle {
         return missing(format!("it may still appear within {} ms", observed.settle.as_millis()));
+    }
+    // An unanswered create may still take effect. How long ago it was sent counts only if two clocks agree on it.
+    let waited = observed.sent_before.unwrap_or_default().max(observed.absent_for);
+    if resource.state == ResourceState::Uncertain && waited < observed.landing {
+        return missing(format!("its create may land within {} ms", observed.landing.as_millis()));
     }
     Ok(Absence {
         listed: inventory.items.len(),
@@ -399,6 +469,10 @@ pub struct Observed<'a> {
     pub absent_for: Duration,
     /// For how long the provider's descriptor demands it.
     pub settle: Duration,
+    /// How long ago the latest create was sent at the least, where that is known.
+    pub sent_before: Option<Duration>,
+    /// How long an unanswered create may still take effect, by the provider's descriptor.
+    pub landing: Duration,
 }
 
 pub(crate) fn marks_of(claim: &Claim, resource: &ClaimedResource) -> Marks {
@@ -482,9 +556,9 @@ mod tests {
         };
         let events = vec![
             Event::Intended(resources),
-            moved(0, Change::Sent),
+            moved(0, Change::Sent { steady: None }),
             moved(0, Change::Created { id: "id-0".parse().unwrap() }),
-            moved(1, Change::Sent),
+            moved(1, Change::Sent { steady: None }),
             moved(1, Change::Created { id: "id-1".parse().unwrap() }),
             Event::Releasing { why: "a test".into(), ends_keep: false },
         ];
@@ -632,6 +706,8 @@ mod tests {
             scope: &scope,
             absent_for: Duration::from_millis(absent_ms),
             settle: Duration::from_millis(500),
+            sent_before: None,
+            landing: Duration::ZERO,
         };
         let result = prove_absent(&claim_of(&case), 1, sighting, &inventory, &observed);
         assert_eq!(result.is_ok(), proven, "{result:?}");

@@ -11,9 +11,10 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::evidence::{Found, Inventory, Sighting};
 use crate::id::ResourceId;
 use crate::journal::Disposition;
-use crate::proof::{Intent, Owned};
+use crate::proof::{Held, Intent, Owned};
 use crate::scope::Scope;
 use crate::spec::Spec;
+use crate::time::Timestamp;
 
 /// A supplier of machines.
 ///
@@ -39,7 +40,7 @@ use crate::spec::Spec;
 pub trait Provider: fmt::Debug + Send + Sync {
     /// The provider's capabilities and promises. They are constant, and they are true: the behaviour suite holds them
     /// against what the provider does.
-    fn descriptor(&self) -> &'static Descriptor;
+    fn descriptor(&self) -> &Descriptor;
 
     /// Asks the provider which account this is, now.
     ///
@@ -76,7 +77,8 @@ pub trait Provider: fmt::Debug + Send + Sync {
     /// [`ErrorKind::Capacity`] means that another candidate may work. The effect decides what the engine does.
     async fn create(&self, intent: &Intent) -> Result<Created>;
 
-    /// Searches for whatever the intent may have left behind, by name and marks.
+    /// Searches for whatever the intent may have left behind, by name and marks. A provider without marks answers with
+    /// the [`Sighting::Suspects`] that were not there before the intent, from a complete listing.
     ///
     /// 1. `find_before_create_is_absent`.
     /// 2. `find_after_create_is_found`, with the id that `create` answered.
@@ -95,10 +97,12 @@ pub trait Provider: fmt::Debug + Send + Sync {
     /// An error is an unclear sighting.
     async fn inspect(&self, id: &ResourceId) -> Result<Sighting>;
 
-    /// Lists every resource that carries marks of this tool, of any installation, in this account.
+    /// Lists every resource that carries marks of this tool, of any installation, in this account; where there are no
+    /// marks, every resource of the kinds that this provider makes.
     ///
     /// 1. `list_is_complete_or_an_error`: a listing that may lack something is an error.
-    /// 2. `list_shows_what_create_made` and `list_hides_foreign`.
+    /// 2. `list_shows_what_create_made`, and `list_hides_foreign`: what is not this tool's is not listed or, where there
+    ///    are no marks, is listed without any.
     ///
     /// # Errors
     /// When the listing is not complete.
@@ -113,6 +117,27 @@ pub trait Provider: fmt::Debug + Send + Sync {
     /// # Errors
     /// After an error the resource is treated as still there.
     async fn destroy(&self, owned: &Owned) -> Result<()>;
+
+    /// Writes the lease's deadline on a resource that shows it, and changes nothing else of it.
+    ///
+    /// 1. `renew_keeps_the_marks`: the marks are the same before and after.
+    ///
+    /// What others wrote on the resource stays as it is. A resource whose marks are no longer those of the token is left
+    /// alone and answered with [`ErrorKind::Conflict`]. Where the descriptor says that no deadline is shown, this does
+    /// nothing.
+    ///
+    /// # Errors
+    /// Whatever the provider met. The record keeps the deadline that counts.
+    async fn renew(&self, held: &Held, ends_at: Option<Timestamp>) -> Result<()>;
+
+    /// The machines that can be had, with what they cost now. It is empty where there is only one kind.
+    ///
+    /// 1. `sizes_mutates_nothing`.
+    /// 2. `sizes_can_be_planned`: each machine type that is said to be available is accepted by [`Provider::plan`].
+    ///
+    /// # Errors
+    /// Only with [`Effect::None`](crate::Effect::None).
+    async fn sizes(&self) -> Result<Vec<Size>>;
 
     /// Checks everything that would fail later, before anything is paid for.
     ///
@@ -154,6 +179,38 @@ pub struct Created {
     pub id: ResourceId,
     /// What the answer already showed of it.
     pub shown: Option<Box<Found>>,
+}
+
+/// A machine that can be had.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Size {
+    /// The classes that lead to it, `tiny` … `beast`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub classes: Vec<String>,
+    /// Its type in the provider's terms.
+    pub machine_type: String,
+    /// Its processor cores.
+    pub cores: u32,
+    /// Its memory in gibibytes.
+    pub memory_gib: f64,
+    /// What else distinguishes it: an architecture, a graphics processor.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub notes: String,
+    /// What an hour costs, as the provider prints it, and in what; `None` where the provider does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price_per_hour: Option<Price>,
+    /// Whether the provider says that it can be had now; `None` where it does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub available: Option<bool>,
+}
+
+/// An amount of money as a provider states it: it is shown and never calculated with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Price {
+    /// The amount in decimal.
+    pub amount: String,
+    /// The currency's code.
+    pub currency: String,
 }
 
 /// One thing that `doctor` looked at.

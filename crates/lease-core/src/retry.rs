@@ -68,7 +68,7 @@ impl Pace {
     }
 
     /// Waits before the next turn: the growing pause, or `at_least` when the other side asked for more. Returns `false`
-    /// without waiting when no further turn is allowed.
+    /// without waiting when no further turn is allowed, or when the other side asked for more time than there is.
     ///
     /// # Cancel safety
     /// A cancelled wait used up its turn and nothing else.
@@ -76,6 +76,10 @@ impl Pace {
         self.turns = self.turns.saturating_add(1);
         let left = self.left();
         if self.turns >= self.bounds.turns_max || left.is_zero() {
+            return false;
+        }
+        // What the other side asked for cannot be waited for here; whoever comes later does.
+        if at_least.is_some_and(|it| it > left) {
             return false;
         }
         let wanted = at_least.unwrap_or_default().max(self.pause);
@@ -132,6 +136,14 @@ mod tests {
         assert!(pace.wait(None).await);
         assert!(pace.wait(Some(Duration::from_secs(5))).await);
         assert!(!pace.wait(None).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_beyond_the_deadline_is_not_begun() {
+        let mut pace = Pace::start(Bounds::within(Duration::from_secs(10)));
+        assert!(pace.wait(Some(Duration::from_secs(4))).await);
+        assert!(!pace.wait(Some(Duration::from_secs(3600))).await);
+        assert_eq!(pace.elapsed(), Duration::from_secs(4));
     }
 
     #[test]

@@ -44,6 +44,8 @@ pub enum Move {
     Resent,
     /// A search found it.
     Found,
+    /// It existed before this record began, and the record takes it over.
+    Adopted,
     /// A destroy is about to be sent.
     DestroySent,
     /// Absence was proven as invariant I4 demands.
@@ -84,11 +86,14 @@ impl ResourceState {
         match (self, event) {
             (S::Intended, M::Sent) => Ok(S::Creating),
             (S::Intended, M::NeverSent) => Ok(S::Gone),
+            (S::Intended, M::Adopted) => Ok(S::Present),
             (S::Creating, M::Created) => Ok(S::Present),
             (S::Creating, M::Rejected) => Ok(S::Gone),
             (S::Creating, M::Lost) => Ok(S::Uncertain),
             (S::Uncertain, M::Resent | M::Lost) => Ok(S::Uncertain),
             (S::Uncertain, M::Created | M::Found) => Ok(S::Present),
+            // A repeated create made a second one against the provider's promise: it takes the place of the first.
+            (S::Present | S::Destroying, M::Found) => Ok(S::Present),
             (S::Uncertain, M::ProvenAbsent) => Ok(S::Gone),
             (S::Present | S::Destroying, M::DestroySent) => Ok(S::Destroying),
             (S::Present | S::Destroying, M::ProvenAbsent) => Ok(S::Gone),
@@ -104,7 +109,7 @@ impl ResourceState {
 
 impl Move {
     /// Every move.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Sent,
         Self::NeverSent,
         Self::Created,
@@ -112,6 +117,7 @@ impl Move {
         Self::Lost,
         Self::Resent,
         Self::Found,
+        Self::Adopted,
         Self::DestroySent,
         Self::ProvenAbsent,
     ];
@@ -140,6 +146,7 @@ impl fmt::Display for Move {
             Self::Lost => "lost",
             Self::Resent => "sent again",
             Self::Found => "found",
+            Self::Adopted => "adopted",
             Self::DestroySent => "destroyed",
             Self::ProvenAbsent => "proven absent",
         })

@@ -35,6 +35,26 @@ impl Timestamp {
     }
 }
 
+/// A reading of a clock that nobody can set: the time since a boot of this machine, sleep included.
+///
+/// Two readings of the same boot tell how much time passed between two processes, whatever happened to the wall clock.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Steady {
+    /// The kernel's id of the boot.
+    pub boot: String,
+    /// Milliseconds since that boot.
+    pub ms: u64,
+}
+
+impl Steady {
+    /// How much time passed since `earlier`; `None` when the two are of different boots.
+    pub fn since(&self, earlier: &Self) -> Option<Duration> {
+        let same = self.boot == earlier.boot;
+        same.then(|| Duration::from_millis(self.ms.saturating_sub(earlier.ms)))
+    }
+}
+
 /// Whole milliseconds of a span; spans beyond 584 million years saturate.
 pub fn millis(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
@@ -47,6 +67,10 @@ pub fn millis(span: Duration) -> u64 {
 pub trait Clock: fmt::Debug + Send + Sync {
     /// The wall-clock time now.
     fn now(&self) -> Timestamp;
+
+    /// The time since the boot now; `None` where no such clock can be read. What is decided by two clocks is then
+    /// decided the careful way.
+    fn steady(&self) -> Option<Steady>;
 }
 
 #[cfg(test)]

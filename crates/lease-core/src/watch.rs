@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use crate::error::Result;
 use crate::id::LeaseId;
 use crate::owner::{Liveness, Owner};
+use crate::scope::Scope;
 use crate::state::{Phase, ResourceState};
 
 /// Tells whether the process that opened a lease still runs.
@@ -29,14 +30,15 @@ impl Census for NoCensus {
 /// Makes sure that somebody exists who ends an abandoned lease (invariant I11).
 #[async_trait]
 pub trait Guardian: fmt::Debug + Send + Sync {
-    /// Returns once a reaper watches the store, after `lease` was recorded and before anything is created for it.
+    /// Returns once a reaper watches the store that can give back what lives in `scope`, after `lease` was recorded
+    /// and before anything is created for it.
     ///
     /// # Errors
     /// When no reaper could be started; nothing is created then.
     ///
     /// # Cancel safety
     /// A reaper that was started goes on; it ends by itself when there is nothing to watch.
-    async fn ensure(&self, lease: &LeaseId) -> Result<()>;
+    async fn ensure(&self, lease: &LeaseId, scope: &Scope) -> Result<()>;
 }
 
 /// For callers that release what they acquire, or that reap by other means.
@@ -45,7 +47,7 @@ pub struct NoGuardian;
 
 #[async_trait]
 impl Guardian for NoGuardian {
-    async fn ensure(&self, _lease: &LeaseId) -> Result<()> {
+    async fn ensure(&self, _lease: &LeaseId, _scope: &Scope) -> Result<()> {
         Ok(())
     }
 }

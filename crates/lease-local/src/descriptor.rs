@@ -18,6 +18,9 @@ pub const DESCRIPTOR: Descriptor = Descriptor {
     host_key: HostKeyTrust::Pinned,
     replay: Replay::UniqueName,
     settle: Duration::ZERO,
+    // A create runs in the process that asked for it, under a lock that its successor waits for.
+    landing: Duration::ZERO,
+    shows_deadline: false,
     sandbox: false,
     resources: &[KIND],
     caveat: "no sandbox: commands run as you, on this machine; what they hand to other services \

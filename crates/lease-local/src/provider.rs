@@ -8,8 +8,9 @@ use async_trait::async_trait;
 use lease_core::journal::Disposition;
 use lease_core::provider::{Check, refuse_unknown_options};
 use lease_core::{
-    Candidate, Clock, Created, Descriptor, Entropy, Error, ErrorKind, Intent, Inventory, Marks,
-    Owned, Provider, ResourceId, ResourceName, Result, Scope, Sighting, Spec, Status, Template,
+    Candidate, Clock, Created, Descriptor, Entropy, Error, ErrorKind, Held, Intent, Inventory,
+    Marks, Owned, Provider, ResourceId, ResourceName, Result, Scope, Sighting, Size, Spec, Status,
+    Template, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
@@ -178,7 +179,7 @@ struct Draft<'a> {
 
 #[async_trait]
 impl Provider for LocalProvider {
-    fn descriptor(&self) -> &'static Descriptor {
+    fn descriptor(&self) -> &Descriptor {
         const { &DESCRIPTOR }
     }
 
@@ -268,6 +269,14 @@ impl Provider for LocalProvider {
             };
         }
         Err(LocalError::Busy(self.layout.whole(owned.name())).unsettled(DESTROY))
+    }
+
+    async fn renew(&self, _held: &Held, _ends_at: Option<Timestamp>) -> Result<()> {
+        Ok(())
+    }
+
+    async fn sizes(&self) -> Result<Vec<Size>> {
+        Ok(Vec::new())
     }
 
     async fn doctor(&self) -> Result<Vec<Check>> {

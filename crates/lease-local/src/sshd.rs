@@ -141,6 +141,7 @@ pub(crate) fn reach(directory: &Path, host: &str, user: &str, host_key: &str) ->
         proxy: connect_argv(directory),
         host_key: HostKey::Pinned(host_key.to_owned()),
         root: directory.join(ROOT_DIRECTORY).to_string_lossy().into_owned(),
+        ready_file: None,
     }
 }
 

@@ -26,7 +26,7 @@ const PAUSE_MAX: Duration = Duration::from_millis(100);
 const FREEZE_PASSES_MAX: usize = 16;
 
 /// How often an empty answer is asked again because somebody was born meanwhile.
-const LOOKS_MAX: usize = 16;
+const LOOKS_MAX: usize = 64;
 
 /// How patiently processes are ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

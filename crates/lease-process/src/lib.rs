@@ -33,7 +33,7 @@ pub use daemon::{become_daemon, spawn_detached};
 pub use end::{EndPolicy, EndReport, Survivor, Why, end_all};
 pub use error::ProcessError;
 pub use exit::Exit;
-pub use identity::{Liveness, ProcessIdentity, liveness};
+pub use identity::{Liveness, ProcessIdentity, liveness, since_boot};
 pub use pid::{Pid, Signal};
 pub use program::{Input, Program, Stream};
 pub use table::{Process, ProcessState, ProcessTable};

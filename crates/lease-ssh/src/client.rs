@@ -117,6 +117,17 @@ impl Client {
         Ok(session)
     }
 
+    /// Tries the lease's key once on a machine that may be a stranger's. Nothing of the attempt is remembered.
+    ///
+    /// # Errors
+    /// What the attempt met; a refused key is [`LoginFailure::AuthRefused`].
+    ///
+    /// # Cancel safety
+    /// A cancelled call leaves no process behind.
+    pub async fn try_stranger(&self, lease: &str, endpoint: &Endpoint) -> Result<()> {
+        self.link(lease)?.try_stranger(endpoint).await
+    }
+
     /// Probes until the box is ready, from every 100 ms growing to every 2 s.
     ///
     /// # Errors

@@ -30,8 +30,30 @@ pub(crate) fn write(
     if let Some(argv) = &endpoint.proxy_command {
         write_private(&files.proxy(), &proxy_script(files, argv))?;
     }
-    let text = render(files, endpoint, control, connect_timeout)?;
+    // A first contact writes the key down; from then on there is something to be strict about.
+    let strict = match endpoint.host_key {
+        HostKey::Pinned(_) => "yes",
+        HostKey::FirstUse if known_key(files)?.is_some() => "yes",
+        HostKey::FirstUse => "accept-new",
+    };
+    let trust = Trust { strict, known_hosts: quoted_path(&files.known_hosts())? };
+    let text = render(files, endpoint, (&trust, &quoted_path(control)?), connect_timeout)?;
     write_private(&files.config(), text.as_bytes())
+}
+
+/// Writes a configuration for one attempt at a host that may be a stranger's: nothing about it is checked or kept.
+pub(crate) fn write_for_stranger(
+    files: &LeaseFiles,
+    endpoint: &Endpoint,
+    connect_timeout: Duration,
+) -> Result<()> {
+    endpoint.check()?;
+    if let Some(argv) = &endpoint.proxy_command {
+        write_private(&files.proxy(), &proxy_script(files, argv))?;
+    }
+    let trust = Trust { strict: "no", known_hosts: "/dev/null".to_owned() };
+    let text = render(files, endpoint, (&trust, "none"), connect_timeout)?;
+    write_private(&files.stranger_config(), text.as_bytes())
 }
 
 /// The key that the host is known by, `TYPE BASE64`, once it is known.
@@ -41,28 +63,28 @@ pub(crate) fn known_key(files: &LeaseFiles) -> Result<Option<String>> {
     Ok(text.lines().find_map(ours))
 }
 
+/// How the host's key is checked.
+struct Trust {
+    strict: &'static str,
+    known_hosts: String,
+}
+
 fn render(
     files: &LeaseFiles,
     endpoint: &Endpoint,
-    control: &Path,
+    (trust, control): (&Trust, &str),
     connect_timeout: Duration,
 ) -> Result<String> {
-    // A first contact writes the key down; from then on there is something to be strict about.
-    let strict = match endpoint.host_key {
-        HostKey::Pinned(_) => "yes",
-        HostKey::FirstUse if known_key(files)?.is_some() => "yes",
-        HostKey::FirstUse => "accept-new",
-    };
     let mut text = String::from("# Generated for one lease; changes are overwritten.\n");
     let mut put = |name: &str, value: &str| writeln!(text, "{name} {value}").unwrap_or_default();
     put("HostName", &endpoint.host.replace('%', "%%"));
     put("Port", &endpoint.port.to_string());
     put("User", &endpoint.user);
     put("HostKeyAlias", files.lease());
-    put("StrictHostKeyChecking", strict);
-    put("UserKnownHostsFile", &quoted_path(&files.known_hosts())?);
+    put("StrictHostKeyChecking", trust.strict);
+    put("UserKnownHostsFile", &trust.known_hosts);
     put("IdentityFile", &quoted_path(&files.private_key())?);
-    put("ControlPath", &quoted_path(control)?);
+    put("ControlPath", control);
     put("ConnectTimeout", &connect_timeout.as_secs().max(1).to_string());
     for (name, value) in FIXED {
         put(name, value);
@@ -157,11 +179,18 @@ mod tests {
             proxy_command: None,
             host_key: HostKey::FirstUse,
         };
-        let rendered =
-            || render(&files, &endpoint, Path::new("/run/x"), Duration::from_secs(5)).unwrap();
+        let rendered = || {
+            write(&files, &endpoint, Path::new("/run/x"), Duration::from_secs(5)).unwrap();
+            std::fs::read_to_string(files.config()).unwrap()
+        };
         assert!(rendered().contains("StrictHostKeyChecking accept-new\n"));
         write_private(&files.known_hosts(), b"lse-a ssh-ed25519 AAAA\n").unwrap();
         assert!(rendered().contains("StrictHostKeyChecking yes\n"));
         assert_eq!(known_key(&files).unwrap().as_deref(), Some("ssh-ed25519 AAAA"));
+        // A stranger's host is neither held against the known key nor remembered.
+        write_for_stranger(&files, &endpoint, Duration::from_secs(5)).unwrap();
+        let stranger = std::fs::read_to_string(files.stranger_config()).unwrap();
+        assert!(stranger.contains("UserKnownHostsFile /dev/null\n"), "{stranger}");
+        assert!(stranger.contains("ControlPath none\n"), "{stranger}");
     }
 }

@@ -41,6 +41,10 @@ impl LeaseFiles {
         self.directory.join("config")
     }
 
+    pub(crate) fn stranger_config(&self) -> PathBuf {
+        self.directory.join("stranger")
+    }
+
     pub(crate) fn known_hosts(&self) -> PathBuf {
         self.directory.join("known_hosts")
     }

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use lease_core::host::{Command as HostCommand, Output};
-use lease_core::{Effect, Error, ErrorKind, Host, LeaseId, Probe, Reach, Transport};
+use lease_core::{Effect, Error, ErrorKind, Host, LeaseId, Probe, Reach, Recognition, Transport};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 use crate::box_root::BoxRoot;
@@ -11,7 +11,7 @@ use crate::endpoint::{Endpoint, HostKey};
 use crate::error::{LoginFailure, SshError};
 use crate::files::random_text;
 use crate::run::{Command, Outcome};
-use crate::session::Session;
+use crate::session::{End, Reply, Session};
 
 /// How many bytes of each stream [`Host::output`] collects when the caller sets no bound.
 const OUTPUT_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -25,7 +25,13 @@ impl Transport for Client {
 
     async fn probe(&self, lease: &LeaseId, reach: &Reach) -> lease_core::Result<Probe> {
         match Self::probe(self, lease.as_str(), &Endpoint::from(reach)).await {
-            Ok(_session) => {}
+            Ok(session) => {
+                if let Some(file) = &reach.ready_file
+                    && let Some(why) = not_set_up(&session, file).await
+                {
+                    return Ok(Probe::NotYet { why });
+                }
+            }
             Err(error) if error.may_pass() => return Ok(Probe::NotYet { why: error.to_string() }),
             Err(error) => {
                 return Ok(Probe::Never { why: format!("{error}; {}", error.next_step()) });
@@ -38,6 +44,22 @@ impl Transport for Client {
             Some(host_key) => Probe::Ready { host_key },
             None => Probe::NotYet { why: "the host's key was not recorded".to_owned() },
         })
+    }
+
+    async fn recognise(&self, lease: &LeaseId, reach: &Reach) -> lease_core::Result<Recognition> {
+        match self.try_stranger(lease.as_str(), &Endpoint::from(reach)).await {
+            Ok(()) => Ok(Recognition::Ours),
+            Err(
+                error @ (SshError::Invalid { .. }
+                | SshError::NotPrivate { .. }
+                | SshError::Storage { .. }
+                | SshError::SshMissing),
+            ) => Err(core_error("try the lease's key", Effect::None, error)),
+            Err(error @ SshError::Login { failure: LoginFailure::AuthRefused, .. }) => {
+                Ok(Recognition::NotOurs { why: error.to_string() })
+            }
+            Err(error) => Ok(Recognition::Unclear { why: error.to_string() }),
+        }
     }
 
     async fn connect(&self, lease: &LeaseId, reach: &Reach) -> lease_core::Result<Box<dyn Host>> {
@@ -55,6 +77,17 @@ impl Transport for Client {
     async fn forget(&self, lease: &LeaseId) -> lease_core::Result<()> {
         let forgotten = Self::forget(self, lease.as_str()).await;
         forgotten.map_err(|error| core_error("forget the lease's keys", Effect::Unknown, error))
+    }
+}
+
+/// Why the box is not set up yet, if it is not.
+async fn not_set_up(session: &Session, file: &str) -> Option<String> {
+    let script = b"test -e \"$1\"";
+    match session.script("looking whether the box is set up", script, &[file.as_bytes()], &[]).await
+    {
+        Ok(Reply { end: End::Code(0), .. }) => None,
+        Ok(_) => Some(format!("it is being set up: there is no {file} yet")),
+        Err(error) => Some(error.to_string()),
     }
 }
 

@@ -39,8 +39,10 @@ const CONTRACT: &str = include_str!("../../lease-core/src/provider.rs");
 
 /// The names in backquotes on the numbered lines of the contract, wrapped lines included.
 fn numbered_sentences() -> Vec<String> {
-    const METHODS: [&str; 8] =
-        ["scope_", "plan_", "create_", "find_", "inspect_", "list_", "destroy_", "doctor_"];
+    const METHODS: [&str; 10] = [
+        "scope_", "plan_", "create_", "find_", "inspect_", "list_", "destroy_", "renew_", "sizes_",
+        "doctor_",
+    ];
     let mut names = Vec::new();
     for line in CONTRACT.lines().filter_map(|it| it.trim().strip_prefix("/// ")) {
         let Some((number, sentence)) = line.split_once(". ") else { continue };

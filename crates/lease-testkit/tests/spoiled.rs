@@ -9,9 +9,9 @@ use async_trait::async_trait;
 use lease_core::error::ErrorKind;
 use lease_core::provider::Check;
 use lease_core::{
-    Candidate, Clock, Created, Descriptor, Error, Found, InstallationId, Intent, Inventory,
+    Candidate, Clock, Created, Descriptor, Error, Found, Held, InstallationId, Intent, Inventory,
     LeaseId, Marks, Nonce, Owned, Provider, ResourceId, ResourceName, Result, Scope, Sighting,
-    Spec, Status,
+    Size, Spec, Status, Timestamp,
 };
 use lease_testkit::behavior::{DESCRIPTOR_TESTS, Harness, SENTENCES, SimHarness, run_all};
 use lease_testkit::faults::Mutant;
@@ -53,7 +53,7 @@ impl Spoiled {
 
 #[async_trait]
 impl Provider for Spoiled {
-    fn descriptor(&self) -> &'static Descriptor {
+    fn descriptor(&self) -> &Descriptor {
         const MISNAMED: Descriptor = Descriptor { name: "misnamed", ..BASE };
         const BASE: Descriptor = Descriptor {
             name: "sim",
@@ -64,6 +64,8 @@ impl Provider for Spoiled {
             host_key: lease_core::descriptor::HostKeyTrust::Pinned,
             replay: lease_core::descriptor::Replay::UniqueName,
             settle: std::time::Duration::from_secs(4),
+            landing: std::time::Duration::from_secs(4),
+            shows_deadline: true,
             sandbox: true,
             resources: &["key", "machine"],
             caveat: "it is spoiled",
@@ -137,9 +139,10 @@ impl Provider for Spoiled {
             Sighting::Absent if self.breaks("inspect_of_a_stranger_is_absent") => {
                 Err(Error::harmless(ErrorKind::NotFound, "inspect", "404"))
             }
-            sighting @ (Sighting::Found(_) | Sighting::Absent | Sighting::Unclear(_)) => {
-                Ok(sighting)
-            }
+            sighting @ (Sighting::Found(_)
+            | Sighting::Suspects(_)
+            | Sighting::Absent
+            | Sighting::Unclear(_)) => Ok(sighting),
         }
     }
 
@@ -172,6 +175,27 @@ impl Provider for Spoiled {
             return Ok(());
         }
         self.inner.destroy(owned).await
+    }
+
+    async fn renew(&self, held: &Held, ends_at: Option<Timestamp>) -> Result<()> {
+        self.inner.renew(held, ends_at).await?;
+        if self.breaks("renew_keeps_the_marks") {
+            self.world.forget_marks(held.id());
+        }
+        Ok(())
+    }
+
+    async fn sizes(&self) -> Result<Vec<Size>> {
+        if self.breaks("sizes_mutates_nothing") {
+            self.litter();
+        }
+        let mut sizes = self.inner.sizes().await?;
+        if self.breaks("sizes_can_be_planned")
+            && let Some(size) = sizes.first_mut()
+        {
+            "unheard-of".clone_into(&mut size.machine_type);
+        }
+        Ok(sizes)
     }
 
     async fn doctor(&self) -> Result<Vec<Check>> {

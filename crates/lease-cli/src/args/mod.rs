@@ -9,7 +9,9 @@ mod work;
 
 use clap::{Args, Parser, Subcommand};
 
-pub(crate) use lease::{CleanupArgs, KeepArgs, ListArgs, ReleaseArgs, ShowArgs, TouchArgs};
+pub(crate) use lease::{
+    AdoptArgs, CleanupArgs, KeepArgs, ListArgs, ReleaseArgs, ShowArgs, TouchArgs,
+};
 pub(crate) use machine::{AcquireArgs, MachineArgs};
 pub(crate) use parse::{Parsed, command, parse};
 pub(crate) use record::{HistoryArgs, LogsArgs};
@@ -71,6 +73,8 @@ pub(crate) enum Command {
     /// Give leases back
     #[command(visible_alias = "stop")]
     Release(ReleaseArgs),
+    /// Record a lease for a machine that has none, such as one whose records were lost
+    Adopt(AdoptArgs),
     /// Do now what the reaper would do
     Cleanup(CleanupArgs),
     /// Run, install or inspect the process that ends abandoned leases

@@ -30,7 +30,7 @@ pub(crate) enum ReaperCommand {
     },
     /// Take the installation back
     Uninstall,
-    /// Say whether one watches, and what it waits for
+    /// Say who watches which leases, and which leases nobody watches
     Status,
 }
 
@@ -49,6 +49,11 @@ pub(crate) enum ProvidersCommand {
     List,
     /// Say what one provider can do and promises
     Describe {
+        /// Its name
+        name: String,
+    },
+    /// List the machines that one provider has, with what they cost now
+    Sizes {
         /// Its name
         name: String,
     },

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use lease_core::engine::{Acquire, By, Outcome, Release};
-use lease_core::{Claim, Retention, Slug, Spec};
+use lease_core::engine::{Acquire, AcquireFailure, By, Left, Outcome, Release};
+use lease_core::{Claim, ErrorKind, Retention, Slug, Spec};
 use serde_json::{Map, Value};
 
 use crate::args::{AcquireArgs, MachineArgs};
@@ -78,8 +78,11 @@ pub(crate) async fn lease_box(
     // Whatever ends the lease later, while it is being acquired this process answers for it.
     request.owner = Some(reaper::owner()?);
     let keep = request.keep_on_failure;
+    let wish = request.spec.clone();
     tokio::select! {
-        result = context.engine.acquire(request) => return Ok(result?),
+        result = context.engine.acquire(request) => {
+            return result.map_err(|failure| refused(&wish, failure));
+        }
         _ = interrupts.next() => {}
     }
     let interrupted =
@@ -112,6 +115,35 @@ pub(crate) async fn lease_box(
         Ok(Outcome::Kept(_)) => interrupted.meaning(Meaning::StillLeased),
         Ok(Outcome::Pending(_)) | Err(_) => interrupted.meaning(Meaning::MayExist),
     })
+}
+
+/// What was refused before anything was made is about the wish: the provider's own page says what may be wished for.
+fn refused(wish: &Spec, failure: AcquireFailure) -> Failure {
+    let (kind, left) = (failure.error.kind(), failure.left);
+    let is_option = failure.error.message().contains("option");
+    let provider = wish.provider.as_str();
+    let next = match (kind, left) {
+        (ErrorKind::Capacity, Left::Nothing | Left::Released) => {
+            Some(format!("lease providers sizes {provider}"))
+        }
+        (ErrorKind::Invalid, Left::Nothing) if is_option => {
+            Some(format!("lease providers describe {provider}"))
+        }
+        (ErrorKind::Invalid, Left::Nothing)
+            if wish.class.is_some() || wish.machine_type.is_some() =>
+        {
+            Some(format!("lease providers sizes {provider}"))
+        }
+        (ErrorKind::Unsupported, Left::Nothing) => {
+            Some(format!("lease providers describe {provider}"))
+        }
+        _ => None,
+    };
+    let failure = Failure::from(failure);
+    match next {
+        Some(next) => failure.next(next),
+        None => failure,
+    }
 }
 
 /// `KEY=VALUE` as options of a provider: the value is JSON, or else plain text.

@@ -1,6 +1,6 @@
 //! `lease cleanup`: does now what the reaper would do, or only says it.
 
-use lease_core::engine::{Step, plan};
+use lease_core::engine::{Step, Whose, plan};
 
 use crate::args::CleanupArgs;
 use crate::command::release;
@@ -34,9 +34,12 @@ pub(crate) async fn run(base: Base<'_>, args: &CleanupArgs) -> Result<Exit, Fail
     let attention = steps.iter().filter(|it| asks_for_a_person(it)).count();
     base.output.result(&CleanupDocument::new(planned.clone(), done.clone()), || {
         let mut text: String = done.iter().map(|it| release::line(it) + "\n").collect();
-        let rest = planned
-            .iter()
-            .filter(|it| !matches!(it.action.as_str(), "release" | "archive" | "wait"));
+        let told = |it: &StepDescription| match it.action.as_str() {
+            "release" | "archive" | "wait" => true,
+            "reclaim" => done.iter().any(|one| Some(&one.id) == it.id.as_ref()),
+            _ => false,
+        };
+        let rest = planned.iter().filter(|it| !told(it));
         text.extend(rest.map(|it| line(it) + "\n"));
         if text.is_empty() { "nothing to clean up".to_owned() } else { text }
     })?;
@@ -62,7 +65,10 @@ pub(crate) async fn run(base: Base<'_>, args: &CleanupArgs) -> Result<Exit, Fail
 }
 
 fn asks_for_a_person(step: &Step) -> bool {
-    matches!(step, Step::Attention { .. } | Step::Orphan { .. } | Step::Unlisted { .. })
+    matches!(
+        step,
+        Step::Attention { .. } | Step::Orphan { whose: Whose::Ours, .. } | Step::Unlisted { .. }
+    )
 }
 
 /// The plan, one step a line; exactly this is what would be carried out.
@@ -84,8 +90,15 @@ fn line(step: &StepDescription) -> String {
         step.rule.as_ref().map(|it| format!("{}: ", it.replace('_', " "))).unwrap_or_default();
     let until =
         step.until.as_ref().map(|it| format!(", until {}", it.as_str())).unwrap_or_default();
+    let next = match (step.action.as_str(), &step.next) {
+        ("unclaimed", Some(next)) => {
+            format!("; it may well be in use there, and if that installation is lost, run: {next}")
+        }
+        (_, Some(next)) => format!("; run: {next}"),
+        (_, None) => String::new(),
+    };
     crate::failure::one_line(&format!(
-        "{:<9} {}{id}: {rule}{}{until}",
+        "{:<9} {}{id}: {rule}{}{until}{next}",
         step.action, step.name, step.why
     ))
 }

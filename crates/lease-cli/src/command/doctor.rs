@@ -7,7 +7,7 @@ use std::path::Path;
 use lease_core::provider::{Check, Verdict};
 use lease_core::{OsEntropy, Store as _, entropy::Entropy as _};
 
-use crate::catalog;
+use crate::catalog::{self, Member};
 use crate::config::nearest;
 use crate::config::trust::Trust;
 use crate::config::{Layers, Settings};
@@ -17,6 +17,7 @@ use crate::durable;
 use crate::env::VARIABLES;
 use crate::exit::Exit;
 use crate::failure::{Failure, one_line};
+use crate::reaper::{Coverage, remedy};
 
 /// The room for the path of a socket on the tightest of the systems we know, without its closing zero.
 const SOCKET_PATH_BYTES_MAX: usize = 103;
@@ -32,6 +33,7 @@ pub(crate) async fn run(base: Base<'_>) -> Result<Exit, Failure> {
     let mut checks = vec![
         state_directory(&base).await,
         records(&base).await,
+        reapers(&base).await,
         runtime_directory(&base),
         clock(&base).await,
         randomness(),
@@ -122,6 +124,34 @@ async fn records(base: &Base<'_>) -> Check {
     }
 }
 
+/// Whether somebody ends each lease that needs it. No provider is asked.
+async fn reapers(base: &Base<'_>) -> Check {
+    const NAME: &str = "reaper";
+    let coverage = match Coverage::look(base).await {
+        Ok(coverage) => coverage,
+        Err(failure) => return Check::new(NAME, Verdict::Problem, failure.what()),
+    };
+    if let Some(first) = coverage.unwatched.first() {
+        let what = format!(
+            "nobody watches {} of the live leases; the first is {} ({}); {}",
+            coverage.unwatched.len(),
+            first.slug(),
+            first.provider(),
+            remedy(first)
+        );
+        return Check::new(NAME, Verdict::Warning, what);
+    }
+    match coverage.processes().len() {
+        0 => Check::new(NAME, Verdict::Ok, "nothing is leased that needs one"),
+        1 => Check::new(NAME, Verdict::Ok, "a reaper watches every lease that needs one"),
+        more => Check::new(
+            NAME,
+            Verdict::Ok,
+            format!("{more} reapers watch every lease that needs one"),
+        ),
+    }
+}
+
 fn runtime_directory(base: &Base<'_>) -> Check {
     const NAME: &str = "socket directory";
     let dir = base.environment.runtime_dir();
@@ -200,6 +230,14 @@ fn is_executable(path: &Path) -> bool {
 
 fn variables(base: &Base<'_>) -> Check {
     const NAME: &str = "environment";
+    if let Some(name) = catalog::idle_credentials(base.environment).first() {
+        let why = catalog::not_built_in(name).unwrap_or_default();
+        return Check::new(
+            NAME,
+            Verdict::Warning,
+            format!("a credential for {name} is set, and {why}"),
+        );
+    }
     let strangers = base.environment.strangers();
     let Some(first) = strangers.first() else {
         return Check::new(NAME, Verdict::Ok, "no unknown LEASE_ variable is set");
@@ -247,8 +285,16 @@ async fn providers(base: &Base<'_>, settings: &Settings) -> Vec<CheckDescription
             return vec![CheckDescription::of("lease", &check)];
         }
     };
-    for provider in providers {
+    for Member { provider, post } in providers {
         let name = provider.descriptor().name;
+        // A provider that was never set up is a problem for whoever wants to use it, and for nobody else.
+        if post.is_none() && catalog::resolve(settings.provider()) != Ok(name) {
+            let variables = catalog::credentials(name).join(" or ");
+            let what = format!("it is not set up; set {variables} to use it");
+            described
+                .push(CheckDescription::of(name, &Check::new("credential", Verdict::Ok, what)));
+            continue;
+        }
         base.output.progress().step(&format!("asking {name}"));
         match provider.doctor().await {
             Ok(checks) => described.extend(checks.iter().map(|it| CheckDescription::of(name, it))),

@@ -1,6 +1,7 @@
 //! The commands, one file each. A command takes the least context it needs and ends with an exit code or a failure.
 
 mod acquire;
+mod adopt;
 mod cleanup;
 mod completions;
 mod config;
@@ -49,10 +50,11 @@ pub(crate) async fn run(
         Command::Touch(args) => touch::run(base, args).await,
         Command::Keep(args) => keep::run(base, args).await,
         Command::Release(args) => Box::pin(release::run(base, args)).await,
+        Command::Adopt(args) => Box::pin(adopt::run(base, args)).await,
         Command::Cleanup(args) => Box::pin(cleanup::run(base, args)).await,
         Command::Reaper(args) => Box::pin(reaper::run(base, args)).await,
         Command::Doctor => Box::pin(doctor::run(base)).await,
-        Command::Providers(args) => providers::run(&base, args),
+        Command::Providers(args) => Box::pin(providers::run(base, args)).await,
         Command::History(args) => history::run(&base, args),
         Command::Logs(args) => logs::run(&base, args),
         Command::Config(args) => config::run(&base, *args),

@@ -1,17 +1,21 @@
-//! `lease providers`: what this build can lease from. It asks nobody and needs no settings.
+//! `lease providers`: what this build can lease from. Only the list of machines asks anybody.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use crate::args::{ProvidersArgs, ProvidersCommand};
 use crate::catalog;
 use crate::context::Base;
-use crate::document::{ProviderDescription, ProvidersDocument};
+use crate::document::{ProviderDescription, ProvidersDocument, SizeDescription, SizesDocument};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::Table;
 
-/// Lists the providers, or describes one.
-pub(crate) fn run(base: &Base<'_>, args: &ProvidersArgs) -> Result<Exit, Failure> {
+/// How long a provider may take to list its machines.
+const LIST_TIME_MAX: Duration = Duration::from_secs(120);
+
+/// Lists the providers, describes one, or lists its machines.
+pub(crate) async fn run(base: Base<'_>, args: &ProvidersArgs) -> Result<Exit, Failure> {
     let descriptors = catalog::descriptors();
     match &args.command {
         None | Some(ProvidersCommand::List) => {
@@ -24,8 +28,47 @@ pub(crate) fn run(base: &Base<'_>, args: &ProvidersArgs) -> Result<Exit, Failure
                 ProvidersDocument::of(descriptors.into_iter().filter(|it| it.name == name));
             base.output.result(&document, || document.providers.iter().map(text).collect())?;
         }
+        Some(ProvidersCommand::Sizes { name }) => sizes(base, catalog::resolve(name)?).await?,
     }
     Ok(Exit::Success)
+}
+
+async fn sizes(base: Base<'_>, name: &str) -> Result<(), Failure> {
+    let context = base.open(&[])?;
+    base.output.progress().step(&format!("asking {name}"));
+    let provider = context.engine.provider(name)?;
+    let asked = tokio::time::timeout(LIST_TIME_MAX, provider.sizes()).await;
+    let sizes = asked.map_err(|_elapsed| {
+        let what = format!("{name} did not list its machines in {} s", LIST_TIME_MAX.as_secs());
+        Failure::tool(what).kind("timeout")
+    })??;
+    let document = SizesDocument::new(name, &sizes);
+    if document.sizes.is_empty() {
+        base.output
+            .note(&format!("{name} has one kind of machine, and no type or class chooses it"));
+    }
+    base.output.result(&document, || size_table(&document.sizes))
+}
+
+fn size_table(sizes: &[SizeDescription]) -> String {
+    if sizes.is_empty() {
+        return String::new();
+    }
+    let headings = ["CLASS", "TYPE", "CORES", "MEMORY", "PRICE/HOUR", "AVAILABLE", "NOTES"];
+    let mut table = Table::new(&headings);
+    for it in sizes {
+        let price = it.price_per_hour.as_ref();
+        table.row([
+            if it.classes.is_empty() { "-".to_owned() } else { it.classes.join(", ") },
+            it.machine_type.clone(),
+            it.cores.to_string(),
+            format!("{} GiB", it.memory_gib),
+            price.map_or("-".to_owned(), |it| format!("{} {}", it.amount, it.currency)),
+            it.available.map_or("-", yes_or_no).to_owned(),
+            it.notes.clone(),
+        ]);
+    }
+    table.render()
 }
 
 fn table(providers: &[ProviderDescription]) -> String {
@@ -58,9 +101,17 @@ fn text(it: &ProviderDescription) -> String {
         &it.replay.to_string().replace(['"', '{', '}'], "").replace('_', " "),
     );
     line("settle time", &format!("{} ms", it.settle_ms));
+    line("landing time", &format!("{} ms", it.landing_ms));
     line("sandbox", yes_or_no(it.sandbox));
     line("makes", &it.resources.join(", "));
     line("cannot promise", &it.caveat);
+    for option in &it.options {
+        line("option", &format!("{}: {}", option.name, option.about));
+    }
+    if !it.credentials.is_empty() {
+        line("credential", &format!("from {}", it.credentials.join(" or ")));
+    }
+    line("types and classes", &format!("lease providers sizes {}", it.name));
     text
 }
 

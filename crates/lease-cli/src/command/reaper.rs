@@ -1,11 +1,13 @@
 //! `lease reaper`: the process that ends abandoned leases, on demand and after a reboot.
 
+use std::path::Path;
+
 use crate::args::{ReaperArgs, ReaperCommand};
 use crate::context::Base;
 use crate::document::ReaperDocument;
 use crate::exit::Exit;
-use crate::failure::Failure;
-use crate::reaper::{self, Watcher};
+use crate::failure::{Failure, one_line};
+use crate::reaper::{self, Coverage};
 
 /// Does what was said, or says who watches.
 pub(crate) async fn run(base: Base<'_>, args: &ReaperArgs) -> Result<Exit, Failure> {
@@ -22,32 +24,42 @@ pub(crate) async fn run(base: Base<'_>, args: &ReaperArgs) -> Result<Exit, Failu
             tell(&base, &reaper::install(&base, *dry_run).await?)?;
         }
         Some(ReaperCommand::Uninstall) => tell(&base, &reaper::uninstall(&base).await?)?,
-        Some(ReaperCommand::Status) | None => status(&base)?,
+        Some(ReaperCommand::Status) | None => status(&base).await?,
     }
     Ok(Exit::Success)
 }
 
-fn status(base: &Base<'_>) -> Result<(), Failure> {
+/// Says who watches what, and what nobody watches. No provider is asked.
+async fn status(base: &Base<'_>) -> Result<(), Failure> {
     let state_dir = base.state_dir()?;
-    let watcher = reaper::watcher(&state_dir)?;
-    let document = match &watcher {
-        Watcher::Nobody => ReaperDocument::new(false, None, &state_dir),
-        Watcher::Process(pid) => ReaperDocument::new(true, *pid, &state_dir),
-    };
-    base.output.result(&document, || match watcher {
-        Watcher::Nobody => format!("no reaper watches {}\n", state_dir.display()),
-        Watcher::Process(None) => format!("a reaper watches {}\n", state_dir.display()),
-        Watcher::Process(Some(pid)) => format!("process {pid} watches {}\n", state_dir.display()),
-    })
+    let coverage = Coverage::look(base).await?;
+    let document = ReaperDocument::new(&coverage, &state_dir);
+    base.output.result(&document, || text(&coverage, &state_dir))
+}
+
+fn text(coverage: &Coverage, state_dir: &Path) -> String {
+    let mut lines = Vec::new();
+    if coverage.watchers.is_empty() {
+        lines.push(format!("no reaper watches {}", state_dir.display()));
+    }
+    for (pid, posts) in coverage.processes() {
+        let who = pid.map_or("a reaper".to_owned(), |pid| format!("process {pid}"));
+        let what: Vec<_> = posts
+            .iter()
+            .map(|it| match &it.scope {
+                Some(scope) => format!("{} (account {})", it.provider, scope.account),
+                None => it.provider.clone(),
+            })
+            .collect();
+        lines.push(format!("{who} watches {}: {}", state_dir.display(), what.join(", ")));
+    }
+    for claim in &coverage.unwatched {
+        let remedy = reaper::remedy(claim);
+        lines.push(format!("nobody watches {} ({}); {remedy}", claim.slug(), claim.provider()));
+    }
+    lines.into_iter().map(|it| one_line(&it) + "\n").collect()
 }
 
 fn tell(base: &Base<'_>, done: &[String]) -> Result<(), Failure> {
-    base.output.bytes(
-        (done.join(
-            "
-",
-        ) + "
-")
-        .as_bytes(),
-    )
+    base.output.bytes((done.join("\n") + "\n").as_bytes())
 }

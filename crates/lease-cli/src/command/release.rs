@@ -122,7 +122,7 @@ async fn named(
 
 /// Releases one lease. It is recorded first, so after an interrupt it goes on with the next cleanup or the reaper. A
 /// terminal that went away is no reason to stop.
-async fn release(
+pub(crate) async fn release(
     context: &Context<'_>,
     lease: &LeaseId,
     keep: bool,
@@ -154,7 +154,8 @@ fn failed(name: &str, failure: &Failure) -> ReleasedLease {
     }
 }
 
-fn unfinished(first: &ReleasedLease, open: usize, all: usize) -> Failure {
+/// What to say when leases were named and are not proven gone.
+pub(crate) fn unfinished(first: &ReleasedLease, open: usize, all: usize) -> Failure {
     let message = first.message.as_deref().unwrap_or("no reason is known");
     let what = match all {
         1 => message.to_owned(),

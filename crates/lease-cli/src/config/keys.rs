@@ -44,6 +44,12 @@ pub(crate) enum Kind {
     Text,
     /// A span of time, or `none`.
     Limit,
+    /// A span of time.
+    Span,
+    /// A whole number of at most so much.
+    Number(u64),
+    /// `true` or `false`.
+    Switch,
     /// One of these words.
     Choice(&'static [&'static str]),
     /// A path; a relative one is relative to the directory of its file.
@@ -63,6 +69,12 @@ pub(crate) enum Value {
     Text(String),
     /// A limit; `None` is no limit.
     Limit(Option<Duration>),
+    /// A span.
+    Span(Duration),
+    /// A number.
+    Number(u64),
+    /// A switch.
+    Switch(bool),
     /// A list.
     List(Vec<String>),
     /// Names with texts.
@@ -82,6 +94,11 @@ impl Key {
     const fn default(mut self, text: &'static str) -> Self {
         self.default = Some(text);
         self
+    }
+
+    /// A key that a repository sets as it likes.
+    pub(crate) const fn free(path: &'static str, kind: Kind, about: &'static str) -> Self {
+        key(path, kind, about)
     }
 
     /// A key that a repository sets only with trust.
@@ -115,6 +132,20 @@ pub(crate) const KEYS: &[Key] = &[
         .variable("LEASE_MAX_AGE")
         .default("12h"),
     key(
+        "ready_timeout",
+        Kind::Span,
+        "a new box that cannot be logged in to after so long is given up",
+    )
+    .variable("LEASE_READY_TIMEOUT")
+    .default("10m"),
+    key(
+        "read_patience",
+        Kind::Span,
+        "how long a question is asked again, before anything is created, while a provider is busy",
+    )
+    .variable("LEASE_READ_PATIENCE")
+    .default("30s"),
+    key(
         "keep",
         Kind::Choice(&["never", "on-failure", "always"]),
         "whether `lease run` leaves its box behind",
@@ -145,6 +176,13 @@ impl Value {
             Kind::Text | Kind::Path if text.is_empty() => Err("it is empty".to_owned()),
             Kind::Text | Kind::Path => Ok(Self::Text(text.to_owned())),
             Kind::Limit => span::parse_limit(text).map(Self::Limit),
+            Kind::Span => span::parse(text).map(Self::Span),
+            Kind::Number(most) => number(text, most),
+            Kind::Switch => match text {
+                "true" => Ok(Self::Switch(true)),
+                "false" => Ok(Self::Switch(false)),
+                _ => Err(format!("{text:?} is neither true nor false")),
+            },
             Kind::Choice(words) => choose(words, text),
             Kind::List | Kind::Map => Err("it can only be set in a file".to_owned()),
         }
@@ -179,7 +217,9 @@ impl Value {
                 Err(wrong(format!("{text} is not a text; put it in quotes if it is meant as one")))
             }
             (kind, Yaml::Scalar { text, .. }) => Self::from_text(kind, text).map_err(wrong),
-            (Kind::Limit, _) => Err(expected("a span such as 15m")),
+            (Kind::Limit | Kind::Span, _) => Err(expected("a span such as 15m")),
+            (Kind::Number(_), _) => Err(expected("a number")),
+            (Kind::Switch, _) => Err(expected("true or false")),
             (Kind::Text | Kind::Choice(_) | Kind::Path, _) => Err(expected("a text")),
         }
     }
@@ -189,7 +229,9 @@ impl Value {
         match self {
             Self::Unset => serde_json::Value::Null,
             Self::Limit(None) => "none".into(),
-            Self::Limit(Some(limit)) => span::format(*limit).into(),
+            Self::Limit(Some(span)) | Self::Span(span) => span::format(*span).into(),
+            Self::Number(number) => (*number).into(),
+            Self::Switch(on) => (*on).into(),
             Self::Text(text) => text.as_str().into(),
             Self::List(items) => items.as_slice().into(),
             Self::Map(entries) => {
@@ -200,6 +242,54 @@ impl Value {
             }
         }
     }
+}
+
+/// What a setting can be read as.
+pub(crate) trait FromValue: Sized {
+    /// The value, if it is of that kind.
+    fn from_value(value: &Value) -> Option<Self>;
+}
+
+impl FromValue for String {
+    fn from_value(value: &Value) -> Option<Self> {
+        if let Value::Text(text) = value { Some(text.clone()) } else { None }
+    }
+}
+
+impl FromValue for Vec<String> {
+    fn from_value(value: &Value) -> Option<Self> {
+        if let Value::List(items) = value { Some(items.clone()) } else { None }
+    }
+}
+
+impl FromValue for Duration {
+    fn from_value(value: &Value) -> Option<Self> {
+        if let Value::Span(span) = value { Some(*span) } else { None }
+    }
+}
+
+impl FromValue for bool {
+    fn from_value(value: &Value) -> Option<Self> {
+        if let Value::Switch(on) = value { Some(*on) } else { None }
+    }
+}
+
+impl FromValue for u16 {
+    fn from_value(value: &Value) -> Option<Self> {
+        if let Value::Number(number) = value { Self::try_from(*number).ok() } else { None }
+    }
+}
+
+impl FromValue for u64 {
+    fn from_value(value: &Value) -> Option<Self> {
+        if let Value::Number(number) = value { Some(*number) } else { None }
+    }
+}
+
+fn number(text: &str, most: u64) -> Result<Value, String> {
+    let read = text.parse().ok().filter(|it| *it <= most);
+    read.map(Value::Number)
+        .ok_or_else(|| format!("{text:?} is not a whole number from 0 to {most}"))
 }
 
 fn choose(words: &[&str], text: &str) -> Result<Value, String> {

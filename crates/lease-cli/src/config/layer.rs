@@ -194,6 +194,15 @@ fn unknown(prefix: &str, path: &str, name: &str) -> String {
     {
         return other;
     }
+    if let Some(variables) = prefix.strip_prefix("providers.").map(crate::catalog::credentials)
+        && !variables.is_empty()
+        && is_credential(name)
+    {
+        return format!(
+            "{path} cannot be set in a file: a credential comes from the environment only; take it out of the file and set {}",
+            variables.join(" or ")
+        );
+    }
     let below = |key: &'static Key| {
         let rest = if prefix.is_empty() {
             key.path
@@ -205,4 +214,10 @@ fn unknown(prefix: &str, path: &str, name: &str) -> String {
     let hint = nearest(name, keys::all().filter_map(below));
     let hint = hint.map(|it| format!("; did you mean {it:?}?")).unwrap_or_default();
     format!("unknown key {path:?}{hint}")
+}
+
+/// Whether people call credentials so.
+fn is_credential(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    ["token", "key", "secret", "password", "credential"].iter().any(|it| name.contains(it))
 }

@@ -15,7 +15,7 @@ mod yaml;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::config::keys::{Repository, Value};
+use crate::config::keys::{FromValue, Repository, Value};
 use crate::config::layer::{ConfigFile, FlagValue, Layer};
 use crate::config::sourced::{OriginKind, Sourced};
 use crate::config::trust::{Trust, TrustStore};
@@ -167,6 +167,16 @@ impl Settings {
         self.limit("idle_timeout")
     }
 
+    /// How long a new box may take until a login works.
+    pub(crate) fn ready_timeout(&self) -> Option<Duration> {
+        self.get("ready_timeout")
+    }
+
+    /// How long a question is asked again while a provider is busy.
+    pub(crate) fn read_patience(&self) -> Option<Duration> {
+        self.get("read_patience")
+    }
+
     /// The limit in any case.
     pub(crate) fn max_age(&self) -> Option<Duration> {
         self.limit("max_age")
@@ -183,16 +193,26 @@ impl Settings {
 
     /// What is not synced.
     pub(crate) fn sync_ignore(&self) -> &[String] {
-        match self.value("sync.ignore") {
-            Some(Value::List(items)) => items,
-            _ => &[],
-        }
+        self.list("sync.ignore").unwrap_or_default()
     }
 
     /// The text of a setting.
     pub(crate) fn text(&self, key: &str) -> Option<&str> {
         match self.value(key) {
             Some(Value::Text(text)) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The value of a setting, if it is set and of that kind.
+    pub(crate) fn get<T: FromValue>(&self, key: &str) -> Option<T> {
+        self.value(key).and_then(T::from_value)
+    }
+
+    /// The texts of a setting.
+    pub(crate) fn list(&self, key: &str) -> Option<&[String]> {
+        match self.value(key) {
+            Some(Value::List(items)) => Some(items),
             _ => None,
         }
     }

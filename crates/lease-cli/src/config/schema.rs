@@ -39,6 +39,11 @@ fn setting(key: &Key) -> Value {
         Kind::Limit => {
             json!({ "type": ["string", "null"], "pattern": "^(none|never|([0-9]+(ms|s|m|h|d|w) ?)+)$" })
         }
+        Kind::Span => {
+            json!({ "type": ["string", "null"], "pattern": "^([0-9]+(ms|s|m|h|d|w) ?)+$" })
+        }
+        Kind::Number(most) => json!({ "type": ["integer", "null"], "minimum": 0, "maximum": most }),
+        Kind::Switch => json!({ "type": ["boolean", "null"] }),
         Kind::Choice(words) => {
             json!({ "enum": words.iter().map(|it| json!(it)).chain([Value::Null]).collect::<Vec<_>>() })
         }

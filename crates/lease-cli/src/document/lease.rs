@@ -256,7 +256,7 @@ fn details(claim: &Claim, liveness: Liveness) -> LeaseDetails {
             },
             root: reach.root.clone(),
         }),
-        resources: claim.resources().iter().map(resource).collect(),
+        resources: claim.resources().iter().map(ResourceDescription::of).collect(),
         releasing: claim.releasing().map(|it| ReleasingDescription {
             since: it.since.into(),
             why: it.why.clone(),
@@ -268,15 +268,18 @@ fn details(claim: &Claim, liveness: Liveness) -> LeaseDetails {
     }
 }
 
-fn resource(resource: &lease_core::claim::ClaimedResource) -> ResourceDescription {
-    ResourceDescription {
-        kind: resource.intended().kind.clone(),
-        name: resource.intended().name.to_string(),
-        id: resource.id().map(ToString::to_string),
-        state: resource.state().to_string(),
-        own: resource.intended().disposition == Disposition::Own,
-        sent_at: resource.sent_at().map(Time::from),
-        note: resource.note().map(str::to_owned),
+impl ResourceDescription {
+    /// The description of a resource of a claim.
+    pub(crate) fn of(resource: &lease_core::claim::ClaimedResource) -> Self {
+        Self {
+            kind: resource.intended().kind.clone(),
+            name: resource.intended().name.to_string(),
+            id: resource.id().map(ToString::to_string),
+            state: resource.state().to_string(),
+            own: resource.intended().disposition == Disposition::Own,
+            sent_at: resource.sent_at().map(|it| Time::from(it.at)),
+            note: resource.note().map(str::to_owned),
+        }
     }
 }
 

@@ -17,7 +17,7 @@ use lease_core::Timestamp;
 pub(crate) use lease::{
     LeaseDetails, LeaseDocument, LeaseSummary, ListDocument, ShowDocument, UnreadableLease,
 };
-pub(crate) use provider::{ProviderDescription, ProvidersDocument};
+pub(crate) use provider::{ProviderDescription, ProvidersDocument, SizeDescription, SizesDocument};
 pub(crate) use run::{
     HistoryDocument, LogsDocument, RecordedStream, RunPhases, RunRecord, RunStreams,
 };
@@ -27,7 +27,7 @@ pub(crate) use settings::{
     RepositoryDescription, SettingDescription, SettingsDocument, TrustDocument, TrustedFile,
 };
 pub(crate) use work::{
-    CheckDescription, CleanupDocument, DoctorDocument, ErrorDocument, PlanDocument,
+    AdoptDocument, CheckDescription, CleanupDocument, DoctorDocument, ErrorDocument, PlanDocument,
     ReleaseDocument, ReleasedLease, StepDescription,
 };
 

@@ -7,9 +7,9 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{
-    CleanupDocument, DoctorDocument, ErrorDocument, HistoryDocument, LeaseDocument, ListDocument,
-    LogsDocument, PlanDocument, ProvidersDocument, ReaperDocument, ReleaseDocument,
-    SettingsDocument, ShowDocument, SyncDocument, TrustDocument,
+    AdoptDocument, CleanupDocument, DoctorDocument, ErrorDocument, HistoryDocument, LeaseDocument,
+    ListDocument, LogsDocument, PlanDocument, ProvidersDocument, ReaperDocument, ReleaseDocument,
+    SettingsDocument, ShowDocument, SizesDocument, SyncDocument, TrustDocument,
 };
 use crate::config::schema as config_schema;
 
@@ -36,6 +36,7 @@ impl SchemasDocument {
 /// Every schema with its name.
 pub(crate) fn schemas() -> Vec<(&'static str, Value)> {
     vec![
+        (AdoptDocument::SCHEMA, schema_for!(AdoptDocument).to_value()),
         (CleanupDocument::SCHEMA, schema_for!(CleanupDocument).to_value()),
         (config_schema::NAME, config_schema::schema()),
         (DoctorDocument::SCHEMA, schema_for!(DoctorDocument).to_value()),
@@ -51,6 +52,7 @@ pub(crate) fn schemas() -> Vec<(&'static str, Value)> {
         (SchemasDocument::SCHEMA, schema_for!(SchemasDocument).to_value()),
         (SettingsDocument::SCHEMA, schema_for!(SettingsDocument).to_value()),
         (ShowDocument::SCHEMA, schema_for!(ShowDocument).to_value()),
+        (SizesDocument::SCHEMA, schema_for!(SizesDocument).to_value()),
         (SyncDocument::SCHEMA, schema_for!(SyncDocument).to_value()),
         (TrustDocument::SCHEMA, schema_for!(TrustDocument).to_value()),
     ]

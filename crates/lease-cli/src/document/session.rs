@@ -7,6 +7,9 @@ use lease_ssh::{Plan, Skipped, Source, SyncReport, WhySkipped};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::catalog::credentials;
+use crate::reaper::{Coverage, remedy};
+
 /// `lease sync`.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub(crate) struct SyncDocument {
@@ -97,18 +100,70 @@ pub(crate) struct ReaperDocument {
     schema: &'static str,
     /// Whether a reaper watches.
     watching: bool,
-    /// Its process number, where that can be read.
+    /// The process number of the first one, where that can be read.
     pid: Option<u32>,
     /// The state directory.
     state_dir: String,
+    /// Every reaper with what it watches.
+    watchers: Vec<WatcherDescription>,
+    /// The live leases that nobody watches.
+    unwatched: Vec<UnwatchedLease>,
+}
+
+/// A reaper that watches the leases of one provider.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub(crate) struct WatcherDescription {
+    /// Its process number, where that can be read.
+    pid: Option<u32>,
+    /// The provider.
+    provider: String,
+    /// The account whose leases it can give back, once it has asked.
+    account: Option<String>,
+}
+
+/// A live lease that nobody watches.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub(crate) struct UnwatchedLease {
+    /// The lease.
+    id: String,
+    /// Its short name.
+    slug: String,
+    /// The provider.
+    provider: String,
+    /// The account that it is in.
+    account: String,
+    /// The variables, of which one must hold a credential of that account; none where no credential is needed.
+    credentials: Vec<String>,
+    /// What to do about it.
+    remedy: String,
 }
 
 impl ReaperDocument {
     /// The schema's name.
     pub(crate) const SCHEMA: &'static str = "lease.reaper/1";
 
-    /// Who watches which directory.
-    pub(crate) fn new(watching: bool, pid: Option<u32>, state_dir: &Path) -> Self {
-        Self { schema: Self::SCHEMA, watching, pid, state_dir: state_dir.display().to_string() }
+    /// Who watches what in which directory.
+    pub(crate) fn new(coverage: &Coverage, state_dir: &Path) -> Self {
+        let watchers = coverage.watchers.iter().map(|it| WatcherDescription {
+            pid: it.pid,
+            provider: it.provider.clone(),
+            account: it.scope.as_ref().map(|it| it.account.clone()),
+        });
+        let unwatched = coverage.unwatched.iter().map(|it| UnwatchedLease {
+            id: it.lease().to_string(),
+            slug: it.slug().to_string(),
+            provider: it.provider().to_owned(),
+            account: it.scope().account.clone(),
+            credentials: credentials(it.provider()).iter().map(|it| (*it).to_owned()).collect(),
+            remedy: remedy(it),
+        });
+        Self {
+            schema: Self::SCHEMA,
+            watching: !coverage.watchers.is_empty(),
+            pid: coverage.watchers.first().and_then(|it| it.pid),
+            state_dir: state_dir.display().to_string(),
+            watchers: watchers.collect(),
+            unwatched: unwatched.collect(),
+        }
     }
 }

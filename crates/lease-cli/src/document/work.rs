@@ -1,12 +1,13 @@
 //! What was done, what would be done, and what went wrong, as JSON.
 
-use lease_core::engine::Step;
+use lease_core::engine::{Step, Whose};
 use lease_core::provider::Verdict;
+use lease_core::{Claim, Found};
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Time;
-use super::lease::word;
+use super::lease::{LeaseSummary, ResourceDescription, word};
 
 /// Every failure, with `--json`, as one line on standard error.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -69,6 +70,37 @@ pub(crate) struct ReleasedLease {
     pub(crate) retry_at: Option<Time>,
 }
 
+/// `lease adopt`.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub(crate) struct AdoptDocument {
+    #[schemars(extend("const" = Self::SCHEMA))]
+    schema: &'static str,
+    /// The lease that was recorded for it.
+    pub(crate) lease: LeaseSummary,
+    /// What says that it is ours to give back.
+    pub(crate) evidence: String,
+    /// Everything that belongs to it, in the order of creation.
+    pub(crate) resources: Vec<ResourceDescription>,
+    /// What became of it, where it was to be released at once.
+    pub(crate) released: Option<ReleasedLease>,
+}
+
+impl AdoptDocument {
+    /// The schema's name.
+    pub(crate) const SCHEMA: &'static str = "lease.adopt/1";
+
+    /// The document of a claim that was adopted.
+    pub(crate) fn of(claim: &Claim, evidence: String) -> Self {
+        Self {
+            schema: Self::SCHEMA,
+            lease: LeaseSummary::of(claim),
+            evidence,
+            resources: claim.resources().iter().map(ResourceDescription::of).collect(),
+            released: None,
+        }
+    }
+}
+
 /// `lease cleanup --dry-run`.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub(crate) struct PlanDocument {
@@ -112,7 +144,8 @@ impl CleanupDocument {
 /// One step of a plan.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub(crate) struct StepDescription {
-    /// `release`, `archive`, `wait`, `leave`, `attention`, `orphan` or `unlisted`.
+    /// `release`, `archive`, `reclaim`, `wait`, `leave`, `attention`, `orphan`, `unclaimed` or `unlisted`. The first
+    /// three are done by `lease cleanup`; `attention`, `orphan` and `unlisted` are for a person.
     pub(crate) action: String,
     /// The lease, where it is known.
     pub(crate) id: Option<String>,
@@ -124,6 +157,8 @@ pub(crate) struct StepDescription {
     pub(crate) why: String,
     /// When it is worth looking again.
     pub(crate) until: Option<Time>,
+    /// What a person may type about it.
+    pub(crate) next: Option<String>,
 }
 
 impl StepDescription {
@@ -136,6 +171,7 @@ impl StepDescription {
             rule: None,
             why,
             until: None,
+            next: None,
         };
         match step {
             Step::Release { lease, slug, why, evidence } => Self {
@@ -159,14 +195,18 @@ impl StepDescription {
                 name.clone(),
                 why.clone(),
             ),
-            Step::Orphan { provider, found, why } => {
-                let lease = found.marks.as_ref().map(|it| it.lease.to_string());
-                plain(
-                    "orphan",
-                    lease,
-                    format!("{provider} {} {}", found.kind, found.id),
-                    why.clone(),
-                )
+            Step::Reclaim { provider, found, why } => {
+                plain("reclaim", lease_of(found), named(provider, found), why.clone())
+            }
+            Step::Orphan { provider, found, whose, why } => {
+                let action = match whose {
+                    Whose::Ours => "orphan",
+                    Whose::AnotherInstallations => "unclaimed",
+                };
+                Self {
+                    next: Some(format!("lease adopt {provider} {}", found.id)),
+                    ..plain(action, lease_of(found), named(provider, found), why.clone())
+                }
             }
             Step::Unlisted { provider, why } => {
                 plain("unlisted", None, provider.clone(), why.clone())
@@ -174,6 +214,16 @@ impl StepDescription {
             other => plain("unknown", None, String::new(), format!("{other:?}")),
         }
     }
+}
+
+/// The lease that the marks of a resource name.
+fn lease_of(found: &Found) -> Option<String> {
+    found.marks.as_ref().map(|it| it.lease.to_string())
+}
+
+/// A resource without a record, as it is called where it lives.
+fn named(provider: &str, found: &Found) -> String {
+    format!("{provider} {} {}", found.kind, found.id)
 }
 
 /// `lease doctor`.

@@ -7,12 +7,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use lease_core::retry::{Bounds, Pace};
 use lease_core::watch::Guardian;
-use lease_core::{Error, ErrorKind, LeaseId, Result};
+use lease_core::{Error, ErrorKind, LeaseId, Result, Scope};
 use lease_process::{Program, spawn_detached};
 
+use crate::catalog;
 use crate::context::Base;
 use crate::failure::Failure;
-use crate::reaper::lock::{Watcher, watcher};
+use crate::reaper::lock::{is_watched, watchers};
+use crate::reaper::post::Post;
 
 /// How long a started reaper may take until it watches.
 const START_TIME_MAX: Duration = Duration::from_secs(10);
@@ -21,18 +23,19 @@ const STARTED_AGAIN_AFTER: Duration = Duration::from_secs(2);
 /// A log longer than this is begun anew.
 const LOG_BYTES_MAX: u64 = 1024 * 1024;
 
-/// Makes sure that a reaper watches the state directory.
+/// Makes sure that a reaper with our credentials watches the state directory.
 #[derive(Debug)]
 pub(super) struct Reaper {
     state_dir: PathBuf,
     executable: PathBuf,
     variables: Vec<(OsString, OsString)>,
+    posts: Vec<Post>,
 }
 
 impl Reaper {
     /// The reaper of the state directory of `base`. It is started with our own environment, because it needs the same
     /// credentials to release what we create.
-    pub(super) fn new(base: &Base<'_>) -> std::result::Result<Self, Failure> {
+    pub(super) fn new(base: &Base<'_>, posts: Vec<Post>) -> std::result::Result<Self, Failure> {
         let state_dir = base.state_dir()?;
         let executable = base.environment.executable()?.to_owned();
         let mut variables: Vec<_> = base
@@ -48,15 +51,35 @@ impl Reaper {
         if base.environment.variable("LEASE_LOG").is_none() {
             variables.push(("LEASE_LOG".into(), "lease=info".into()));
         }
-        Ok(Self { state_dir, executable, variables })
+        Ok(Self { state_dir, executable, variables, posts })
     }
 
-    fn is_watched(&self) -> Result<bool> {
-        match watcher(&self.state_dir) {
-            Ok(Watcher::Nobody) => Ok(false),
-            Ok(Watcher::Process(_)) => Ok(true),
-            Err(failure) => Err(Error::harmless(ErrorKind::Storage, DOING, failure.what())),
+    /// The post from which leases in `scope` are given back with what we are configured with.
+    fn post(&self, scope: &Scope) -> Option<&Post> {
+        self.posts.iter().find(|it| it.provider() == scope.provider)
+    }
+
+    /// Without a credential nobody can be started, but somebody who has one may watch already.
+    fn find_another(&self, scope: &Scope) -> Result<()> {
+        let others = watchers(&self.state_dir)
+            .map_err(|failure| Error::harmless(ErrorKind::Storage, DOING, failure.what()))?;
+        if others.iter().any(|it| it.serves(scope)) {
+            return Ok(());
         }
+        let message = match catalog::credentials(&scope.provider) {
+            [] => format!("the provider {} is not in this build", scope.provider),
+            names => format!(
+                "no reaper watches the leases in {}, and there is no credential to start one; set {}",
+                scope,
+                names.join(" or ")
+            ),
+        };
+        Err(Error::harmless(ErrorKind::Unsupported, DOING, message))
+    }
+
+    fn is_watched(&self, post: &Post) -> Result<bool> {
+        is_watched(&self.state_dir, post)
+            .map_err(|failure| Error::harmless(ErrorKind::Storage, DOING, failure.what()))
     }
 
     fn start(&self) -> Result<()> {
@@ -80,15 +103,16 @@ const DOING: &str = "start the reaper";
 
 #[async_trait]
 impl Guardian for Reaper {
-    async fn ensure(&self, _lease: &LeaseId) -> Result<()> {
-        if self.is_watched()? {
+    async fn ensure(&self, _lease: &LeaseId, scope: &Scope) -> Result<()> {
+        let Some(post) = self.post(scope) else { return self.find_another(scope) };
+        if self.is_watched(post)? {
             return Ok(());
         }
         self.start()?;
         let pauses = (Duration::from_millis(2), Duration::from_millis(50));
         let mut pace = Pace::start(Bounds::within(START_TIME_MAX).paused(pauses.0, pauses.1));
         let mut next_start = STARTED_AGAIN_AFTER;
-        while !self.is_watched()? {
+        while !self.is_watched(post)? {
             if pace.elapsed() >= next_start {
                 next_start += STARTED_AGAIN_AFTER;
                 self.start()?;
@@ -96,7 +120,8 @@ impl Guardian for Reaper {
             if !pace.wait(None).await {
                 let log = self.state_dir.join("reaper.log");
                 let message = format!(
-                    "no reaper watches {}; see {}",
+                    "no reaper watches the leases at {} in {}; see {}",
+                    post.provider(),
                     self.state_dir.display(),
                     log.display()
                 );

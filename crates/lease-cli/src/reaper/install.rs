@@ -1,6 +1,7 @@
 //! Starting the reaper after a reboot: a systemd timer of the user where there is systemd, a line of cron elsewhere.
 //!
-//! Both start `lease reaper run` every five minutes; it ends at once when there is nothing to watch.
+//! Both start `lease reaper run` every five minutes; it ends at once when there is nothing to watch. Neither holds a
+//! credential: the unit reads a file that the user may write for it, and a crontab has a place for variables.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -37,7 +38,11 @@ pub(crate) async fn install(base: &Base<'_>, dry_run: bool) -> Result<Vec<String
             table.push_str(&line);
             table.push('\n');
             write_crontab(base, table).await?;
-            Ok(vec![format!("added to the crontab: {line}")])
+            Ok(vec![
+                format!("added to the crontab: {line}"),
+                "it holds no credential; for leases at a cloud, add a line such as HCLOUD_TOKEN=… above it with `crontab -e`"
+                    .to_owned(),
+            ])
         }
     }
 }
@@ -74,8 +79,11 @@ async fn install_units(
     command: &str,
     dry_run: bool,
 ) -> Result<Vec<String>, Failure> {
+    // The hyphen lets the unit start without it.
+    let credentials = base.environment.config_dir()?.join("reaper.env");
     let service = format!(
-        "[Unit]\nDescription=Release abandoned leases\n\n[Service]\nType=simple\nExecStart={}\n",
+        "[Unit]\nDescription=Release abandoned leases\n\n[Service]\nType=simple\nEnvironmentFile=-{}\nExecStart={}\n",
+        credentials.display().to_string().replace('%', "%%"),
         command.replace('%', "%%")
     );
     let timer = "[Unit]\nDescription=Look for abandoned leases\n\n[Timer]\nOnStartupSec=1min\nOnUnitInactiveSec=5min\n\n\
@@ -98,6 +106,10 @@ async fn install_units(
         run(base, "systemctl", &["--user", "daemon-reload"], None).await?;
         let timer = format!("{UNIT}.timer");
         run(base, "systemctl", &["--user", "enable", "--now", &timer], None).await?;
+        done.push(format!(
+            "the unit holds no credential; for leases at a cloud, write a line such as HCLOUD_TOKEN=… into {} and make it private with chmod 600",
+            credentials.display()
+        ));
         done.push(format!(
             "enabled {timer}; it needs `loginctl enable-linger` to run while you are logged out"
         ));

@@ -1,77 +1,128 @@
-//! The lock that says whether a reaper watches a state directory. It is held by the process that watches, and by nobody
-//! else for longer than a look.
+//! The locks that say who is at which post. Each is held by the process that watches, and by nobody else for longer than
+//! a look.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use crate::failure::Failure;
+use lease_core::Scope;
 
-/// Who watches a state directory.
+use crate::failure::Failure;
+use crate::reaper::post::{Post, provider_of};
+
+/// A process that watches the leases of one provider.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Watcher {
-    /// Nobody.
-    Nobody,
-    /// A process, by its number if that can be read.
-    Process(Option<u32>),
+pub(crate) struct Watcher {
+    /// The provider's registered name.
+    pub(crate) provider: String,
+    /// Its number, if that can be read.
+    pub(crate) pid: Option<u32>,
+    /// The account that it can serve, once it has asked.
+    pub(crate) scope: Option<Scope>,
 }
 
-/// The held lock.
+/// A held lock.
 #[derive(Debug)]
-pub(super) struct Watch(File);
+pub(super) struct Watch {
+    path: PathBuf,
+    file: File,
+}
 
-/// Looks who watches.
-pub(crate) fn watcher(state_dir: &Path) -> Result<Watcher, Failure> {
-    let path = path_in(state_dir);
-    let mut file = match open(&path) {
+/// Everybody who watches a part of a state directory.
+pub(crate) fn watchers(state_dir: &Path) -> Result<Vec<Watcher>, Failure> {
+    let entries = match state_dir.read_dir() {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(failed(state_dir, &error)),
+    };
+    let mut watchers = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(|error| failed(state_dir, &error))?.path();
+        let Some(provider) = provider_of(&path) else { continue };
+        if let Some(text) = held(&path)? {
+            watchers.push(Watcher::read(provider, &text));
+        }
+    }
+    watchers.sort_by(|one, two| (&one.provider, one.pid).cmp(&(&two.provider, two.pid)));
+    Ok(watchers)
+}
+
+/// Whether somebody is at the post.
+pub(super) fn is_watched(state_dir: &Path, post: &Post) -> Result<bool, Failure> {
+    Ok(held(&post.path_in(state_dir))?.is_some())
+}
+
+/// What the holder of a lock wrote into it; `None` when nobody holds it.
+fn held(path: &Path) -> Result<Option<String>, Failure> {
+    let mut file = match File::open(path) {
         Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Watcher::Nobody),
-        Err(error) => return Err(failed(&path, &error)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed(path, &error)),
     };
     // A shared lock does not disturb other lookers; only the one who watches holds the exclusive one.
     match file.try_lock_shared() {
-        Ok(()) => Ok(Watcher::Nobody),
+        Ok(()) => Ok(None),
         Err(TryLockError::WouldBlock) => {
             let mut text = String::new();
-            let read = file.read_to_string(&mut text);
-            Ok(Watcher::Process(read.ok().and_then(|_| text.trim().parse().ok())))
+            Ok(Some(file.read_to_string(&mut text).map(|_| text).unwrap_or_default()))
         }
-        Err(TryLockError::Error(error)) => Err(failed(&path, &error)),
+        Err(TryLockError::Error(error)) => Err(failed(path, &error)),
+    }
+}
+
+impl Watcher {
+    /// What is written is for people and for `lease reaper status`; what counts is the lock.
+    fn read(provider: &str, text: &str) -> Self {
+        let mut lines = text.lines();
+        Self {
+            provider: provider.to_owned(),
+            pid: lines.next().and_then(|it| it.trim().parse().ok()),
+            scope: lines.next().and_then(|it| serde_json::from_str(it).ok()),
+        }
+    }
+
+    /// Whether a lease in `scope` is watched. Before the account is known, everything of the provider is.
+    pub(crate) fn serves(&self, scope: &Scope) -> bool {
+        self.provider == scope.provider && self.scope.as_ref().is_none_or(|it| it == scope)
     }
 }
 
 impl Watch {
-    /// Takes the lock, if nobody has it.
-    pub(super) fn take(state_dir: &Path) -> Result<Option<Self>, Failure> {
-        let path = path_in(state_dir);
-        let mut file = open(&path).map_err(|error| failed(&path, &error))?;
+    /// Takes the lock of a post, if nobody has it.
+    pub(super) fn take(state_dir: &Path, post: &Post) -> Result<Option<Self>, Failure> {
+        let path = post.path_in(state_dir);
+        let mut options = OpenOptions::new();
+        let file = options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        let file = file.open(&path).map_err(|error| failed(&path, &error))?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Ok(None),
             Err(TryLockError::Error(error)) => return Err(failed(&path, &error)),
         }
-        // The number is for people; what counts is the lock.
+        let mut watch = Self { path, file };
+        watch.tell(None)?;
+        Ok(Some(watch))
+    }
+
+    /// Writes down who watches, and in which account.
+    pub(super) fn tell(&mut self, scope: Option<&Scope>) -> Result<(), Failure> {
+        let mut text = format!("{}\n", std::process::id());
+        if let Some(scope) = scope.and_then(|it| serde_json::to_string(it).ok()) {
+            text = format!("{text}{scope}\n");
+        }
+        let file = &mut self.file;
         let written = file
             .set_len(0)
             .and_then(|()| file.rewind())
-            .and_then(|()| writeln!(file, "{}", std::process::id()));
-        written.map_err(|error| failed(&path, &error))?;
-        Ok(Some(Self(file)))
+            .and_then(|()| file.write_all(text.as_bytes()));
+        written.map_err(|error| failed(&self.path, &error))
     }
 
     /// Gives the lock back.
     pub(super) fn give_back(self) {
-        drop(self.0);
+        drop(self.file);
     }
-}
-
-fn path_in(state_dir: &Path) -> PathBuf {
-    state_dir.join("reaper.lock")
-}
-
-fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
 }
 
 fn failed(path: &Path, error: &io::Error) -> Failure {
@@ -82,14 +133,38 @@ fn failed(path: &Path, error: &io::Error) -> Failure {
 mod tests {
     use super::*;
 
+    fn scope(account: &str) -> Scope {
+        Scope {
+            provider: "cloud".to_owned(),
+            endpoint: "https://cloud.example".to_owned(),
+            account: account.to_owned(),
+        }
+    }
+
     #[test]
-    fn one_watches_and_everybody_can_see_it() {
+    fn one_is_at_a_post_and_everybody_can_see_it() {
         let dir = tempfile::tempdir().unwrap();
-        assert_eq!(watcher(dir.path()).unwrap(), Watcher::Nobody);
-        let watch = Watch::take(dir.path()).unwrap().unwrap();
-        assert!(Watch::take(dir.path()).unwrap().is_none());
-        assert_eq!(watcher(dir.path()).unwrap(), Watcher::Process(Some(std::process::id())));
+        let (post, other) = (Post::new("cloud", &[b"one"]), Post::new("cloud", &[b"two"]));
+        assert!(!is_watched(dir.path(), &post).unwrap());
+        assert_eq!(watchers(dir.path()).unwrap(), []);
+        let mut watch = Watch::take(dir.path(), &post).unwrap().unwrap();
+        assert!(Watch::take(dir.path(), &post).unwrap().is_none());
+        assert!(is_watched(dir.path(), &post).unwrap());
+        assert!(!is_watched(dir.path(), &other).unwrap(), "other credentials are another post");
+        let pid = Some(std::process::id());
+        let seen = watchers(dir.path()).unwrap();
+        assert_eq!(seen, [Watcher { provider: "cloud".to_owned(), pid, scope: None }]);
+        assert!(seen[0].serves(&scope("a")) && seen[0].serves(&scope("b")));
+        watch.tell(Some(&scope("a"))).unwrap();
+        let seen = watchers(dir.path()).unwrap();
+        assert!(seen[0].serves(&scope("a")) && !seen[0].serves(&scope("b")));
         watch.give_back();
-        assert_eq!(watcher(dir.path()).unwrap(), Watcher::Nobody);
+        assert!(!is_watched(dir.path(), &post).unwrap());
+        assert_eq!(watchers(dir.path()).unwrap(), []);
+    }
+
+    #[test]
+    fn nobody_watches_a_directory_that_is_not_there() {
+        assert_eq!(watchers(Path::new("/nonexistent/lease")).unwrap(), []);
     }
 }

@@ -4,14 +4,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use lease_core::engine::{Done, Outcome, Report, Step, View, plan};
-use lease_core::retry::{Bounds, Pace, pause};
+use lease_core::retry::pause;
 use lease_core::{Phase, Retention};
 use tokio::time::Instant;
 
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::interrupt::Interrupts;
-use crate::reaper::lock::Watch;
+use crate::reaper::duty::{Duty, take};
 
 /// How often the records and owners are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -23,10 +23,9 @@ const TROUBLE_PAUSE: Duration = Duration::from_secs(2);
 const LIST_EVERY: Duration = Duration::from_secs(300);
 /// How long the reaper stays after the last lease, so that a loop of short runs does not start one each time.
 const LINGER: Duration = Duration::from_secs(3);
-/// For how long the lock is tried for; somebody who merely looks holds it for an instant.
-const LOCK_TIME_MAX: Duration = Duration::from_secs(1);
 
-/// Watches until nothing is left to watch, another reaper watches already, or a signal asks for the end.
+/// Watches until nothing is left that this process could give back, others watch all of it already, or a signal asks
+/// for the end.
 pub(crate) async fn watch(context: &Context<'_>) -> Result<(), Failure> {
     let state_dir = context.base.state_dir()?;
     let mut interrupts = Interrupts::listen()?;
@@ -39,47 +38,29 @@ pub(crate) async fn watch(context: &Context<'_>) -> Result<(), Failure> {
 
 async fn watch_all(context: &Context<'_>, state_dir: &Path) -> Result<(), Failure> {
     loop {
-        let Some(watch) = take(state_dir).await? else {
-            tracing::info!("another reaper watches already");
+        let mut duties = take(context, state_dir).await?;
+        if duties.is_empty() {
+            tracing::info!("others watch already");
             return Ok(());
-        };
-        until_idle(context).await;
-        watch.give_back();
+        }
+        until_idle(context, &mut duties).await;
+        let left: Vec<_> = duties.into_iter().map(Duty::leave).collect();
         // A lease that was opened after the last look saw a reaper that was about to leave. Either its opener found the
-        // lock free, or this look, after the lock was given back, finds the lease.
-        let view = context.engine.glance().await?;
+        // lock free, or this look, after the locks were given back, finds the lease.
+        let mut view = context.engine.glance().await?;
+        view.claims.retain(|seen| left.iter().any(|it| it.serves(&seen.claim)));
         if !is_worth_watching(&view) {
             return Ok(());
         }
     }
 }
 
-async fn take(state_dir: &Path) -> Result<Option<Watch>, Failure> {
-    let bounds =
-        Bounds::within(LOCK_TIME_MAX).paused(Duration::from_millis(5), Duration::from_millis(50));
-    let mut pace = Pace::start(bounds);
-    loop {
-        if let Some(watch) = Watch::take(state_dir)? {
-            return Ok(Some(watch));
-        }
-        if !pace.wait(None).await {
-            return Ok(None);
-        }
-    }
-}
-
-async fn until_idle(context: &Context<'_>) {
+async fn until_idle(context: &Context<'_>, duties: &mut [Duty]) {
     let mut listed_at = Instant::now();
     let mut idle_since: Option<Instant> = None;
     loop {
         let began = Instant::now();
-        let looked = if listed_at.elapsed() >= LIST_EVERY {
-            listed_at = began;
-            context.engine.observe(None).await
-        } else {
-            context.engine.glance().await
-        };
-        let view = match looked {
+        let view = match glance(context, duties).await {
             Ok(view) => view,
             // A full disk or a lost file system passes; whoever relies on a reaper must not lose it over that.
             Err(error) => {
@@ -88,19 +69,66 @@ async fn until_idle(context: &Context<'_>) {
                 continue;
             }
         };
+        let worth_watching = is_worth_watching(&view);
+        let listing = listed_at.elapsed() >= LIST_EVERY;
+        let steps = if listing {
+            listed_at = began;
+            inspected(context, duties).await
+        } else {
+            planned(context, duties, view)
+        };
         let look_took = began.elapsed();
-        let steps = plan(&view, context.base.now());
         let report = context.engine.execute(&steps).await;
         log(&steps, &report);
-        if is_worth_watching(&view) {
+        let troubled = report.done.iter().any(|it| it.result.is_err());
+        hear(context, duties, &report).await;
+        if worth_watching {
             idle_since = None;
         } else if idle_since.get_or_insert(began).elapsed() >= LINGER {
             return;
         }
-        let troubled = report.done.iter().any(|it| it.result.is_err());
         let least = if troubled { TROUBLE_PAUSE } else { LOOK_EVERY };
         // With many leases one look takes long; the machine must not be busy with looking.
         pause(least.max((look_took * 10).min(LOOK_PAUSE_MAX))).await;
+    }
+}
+
+/// The leases that can be given back from here, from the records alone.
+async fn glance(context: &Context<'_>, duties: &mut [Duty]) -> lease_core::Result<View> {
+    let mut view = context.engine.glance().await?;
+    for duty in duties.iter_mut() {
+        duty.ask(&view.claims).await;
+    }
+    view.claims.retain(|seen| duties.iter().any(|it| it.serves(&seen.claim)));
+    Ok(view)
+}
+
+/// The steps for leases that are not left alone.
+fn planned(context: &Context<'_>, duties: &[Duty], mut view: View) -> Vec<Step> {
+    let is_on = |it: &&Duty| !it.rests();
+    view.claims.retain(|seen| duties.iter().filter(is_on).any(|it| it.serves(&seen.claim)));
+    plan(&view, context.base.now())
+}
+
+/// The steps with what each provider lists, asked one by one: what one cannot show hides no other.
+async fn inspected(context: &Context<'_>, duties: &[Duty]) -> Vec<Step> {
+    let mut steps = Vec::new();
+    for duty in duties {
+        match context.engine.observe(Some(duty.provider())).await {
+            Ok(view) => steps.extend(planned(context, std::slice::from_ref(duty), view)),
+            Err(error) => tracing::warn!(%error, "the records cannot be read"),
+        }
+    }
+    steps
+}
+
+/// Tells each duty what came of the releases of its provider.
+async fn hear(context: &Context<'_>, duties: &mut [Duty], report: &Report) {
+    for done in report.done.iter().filter(|it| it.result.is_err()) {
+        let Ok(claim) = context.engine.store().load(&done.lease).await else { continue };
+        for duty in duties.iter_mut().filter(|it| it.serves(&claim)) {
+            duty.hear(done);
+        }
     }
 }
 

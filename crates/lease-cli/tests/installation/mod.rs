@@ -79,6 +79,17 @@ impl Installation {
         self.root().join("state")
     }
 
+    /// Whether a reaper has said that it watches.
+    pub(crate) fn is_watched(&self) -> bool {
+        let entries = fs::read_dir(self.state()).into_iter().flatten().flatten();
+        let mut locks = entries.filter(|it| {
+            let name = it.file_name();
+            let name = name.to_string_lossy();
+            name.starts_with("reaper.") && name.ends_with(".lock")
+        });
+        locks.any(|it| it.metadata().is_ok_and(|it| it.len() > 0))
+    }
+
     pub(crate) fn boxes(&self) -> PathBuf {
         self.state().join("boxes")
     }

@@ -27,7 +27,7 @@ fn what_is_typed_wrong_is_refused() {
         "unexpected argument '--jsno' found; a similar argument exists: '--json'",
     );
     refused("acquire --provider lcoal", "there is no provider \"lcoal\"");
-    refused("acquire --provider hetzner", "the provider \"hetzner\" is planned and not there yet");
+    refused("acquire --provider slurm", "the provider \"slurm\" is planned and not there yet");
     refused("acquire --provider local --max-age soon", "--max-age: \"soon\" is not a span");
     refused("acquire --slug Not_A_Slug", "Not_A_Slug");
     refused("acquire --option novalue", "KEY=VALUE is expected");

@@ -83,10 +83,11 @@ impl Home {
         runtime.block_on(record(&self.store(), slug, id, at))
     }
 
-    /// Waits until the reaper of this home has left: it holds the lock for as long as it watches.
+    /// Waits until every reaper of this home has left: each holds a lock for as long as it watches.
     pub(crate) fn wait_for_the_reaper(&self) {
-        if let Ok(lock) = fs::File::open(self.path("state/reaper.lock")) {
-            lock.lock().unwrap();
+        let of_a_reaper = |it: &String| it.starts_with("reaper.") && it != "reaper.log";
+        for name in names(&self.path("state")).into_iter().filter(of_a_reaper) {
+            fs::File::open(self.path("state").join(name)).unwrap().lock().unwrap();
         }
     }
 
@@ -157,10 +158,11 @@ async fn record(store: &FsStore, slug: &str, id: &str, at: Timestamp) -> Claim {
         proxy: Vec::new(),
         host_key: HostKey::Pinned("ssh-ed25519 BBBB".to_owned()),
         root: "/boxes/1".to_owned(),
+        ready_file: None,
     };
     let events = [
         Event::Intended(vec![intended]),
-        Event::Resource { index: 0, change: Change::Sent },
+        Event::Resource { index: 0, change: Change::Sent { steady: None } },
         Event::Resource { index: 0, change: Change::Created { id: "box-1".parse().unwrap() } },
         Event::Ready(reach),
     ];

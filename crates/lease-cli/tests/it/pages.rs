@@ -94,3 +94,30 @@ fn config_show_names_each_origin() {
     assert_eq!(line("class"), ["class", "tiny", "LEASE_CLASS"]);
     assert_eq!(line("keep"), ["keep", "never", "default"]);
 }
+
+#[test]
+fn spans_that_are_no_limits_have_no_none() {
+    let home = Home::new();
+    let show =
+        |text: &str| home.ended(home.command(["config", "show"]).env("LEASE_READY_TIMEOUT", text));
+    let text = show("90s").good();
+    assert!(
+        text.lines().any(|it| it.split_whitespace().eq([
+            "ready_timeout",
+            "1m30s",
+            "LEASE_READY_TIMEOUT"
+        ])),
+        "{text}"
+    );
+    assert!(show("none").bad().contains("run: unset LEASE_READY_TIMEOUT"));
+}
+
+#[test]
+fn a_provider_with_one_kind_of_machine_says_so() {
+    let home = Home::new();
+    let ended = home.lease("providers sizes local");
+    assert_eq!((ended.code, ended.stdout.as_str()), (0, ""));
+    assert!(ended.stderr.contains("local has one kind of machine"), "{}", ended.stderr);
+    let described = home.lease("providers describe local").good();
+    assert!(described.contains("contain:") && described.contains("landing time"), "{described}");
+}

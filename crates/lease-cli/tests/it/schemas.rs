@@ -89,6 +89,7 @@ fn outputs_are_what_their_schemas_say() {
     check(&home, "list", "lease.list/1");
     check(&home, "show calm-otter", "lease.show/1");
     check(&home, "providers", "lease.providers/1");
+    check(&home, "providers sizes local", "lease.sizes/1");
     check(&home, "doctor", "lease.doctor/1");
     check(&home, "history", "lease.history/1");
     check(&home, "cleanup --dry-run", "lease.plan/1");

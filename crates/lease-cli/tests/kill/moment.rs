@@ -38,9 +38,7 @@ pub(crate) const MOMENTS: &[Moment] = &[
     early("root of the boxes", |it| it.boxes().join(".root-id").exists()),
     early("journal", |it| !it.journals().is_empty()),
     early("log of the reaper", |it| it.state().join("reaper.log").exists()),
-    watched("lock of the reaper", |it| {
-        fs::metadata(it.state().join("reaper.lock")).is_ok_and(|it| it.len() > 0)
-    }),
+    watched("lock of the reaper", Installation::is_watched),
     watched("directory of keys", |it| key(it, "").is_some()),
     watched("private key", |it| key(it, "id_ed25519").is_some()),
     watched("public key", |it| key(it, "id_ed25519.pub").is_some()),

@@ -112,8 +112,7 @@ impl<'a> Trial<'a> {
                 .arg(self.installation.program())
                 .args(["reaper", "run", "--detach"]);
             assert!(reaper.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap().success());
-            let lock = self.installation.state().join("reaper.lock");
-            let watches = || fs::metadata(&lock).is_ok_and(|it| it.len() > 0);
+            let watches = || self.installation.is_watched();
             eventually(Deadline::after(ANSWER_WITHIN), watches).unwrap();
         }
         add_client(&mut tracer, &self.installation, call.containment, Length::Short);

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use crate::claim::{Claim, ClaimedResource};
 use crate::engine::Engine;
 use crate::engine::clear::Which;
-use crate::engine::release::Outcome;
+use crate::engine::release::{By, Outcome};
 use crate::engine::settle::Resend;
 use crate::error::{Effect, Error, ErrorKind, Result};
 use crate::evidence::{Sighting, Status};
@@ -28,6 +28,24 @@ use crate::watch::Notice;
 
 /// How many random slugs are tried before a number is added.
 const SLUG_DRAWS_MAX: usize = 16;
+
+const AWAIT: &str = "wait for the machine";
+
+/// What one look at a new machine came to.
+enum Look {
+    /// A command ran on it.
+    Ready(Reach),
+    /// Another look may show more.
+    NotYet { why: String, at_least: Option<Duration> },
+    /// It answers and does not let us in.
+    Refused { why: String },
+}
+
+impl Look {
+    fn not_yet(why: &str) -> Self {
+        Self::NotYet { why: why.to_owned(), at_least: None }
+    }
+}
 
 /// What a caller wants.
 #[derive(Clone, Debug)]
@@ -121,8 +139,8 @@ impl Engine {
     /// reaper, clears it; nothing is lost.
     pub async fn acquire(&self, request: Acquire) -> Result<Claim, AcquireFailure> {
         let provider = Arc::clone(self.provider(&request.spec.provider)?);
-        let scope = self.call("verify the account", provider.scope()).await?;
-        let candidates = self.call("plan the machine", provider.plan(&request.spec)).await?;
+        let scope = self.read("verify the account", || provider.scope()).await?;
+        let candidates = self.read("plan the machine", || provider.plan(&request.spec)).await?;
         if candidates.is_empty() {
             let message = "the provider offers no machine for this wish";
             return Err(Error::harmless(ErrorKind::Unsupported, "plan the machine", message).into());
@@ -198,11 +216,14 @@ impl Engine {
             let message = "the lease is being released";
             return Err(Error::harmless(ErrorKind::Conflict, "acquire", message));
         }
-        self.call("make sure of a reaper", self.guardian.ensure(&lease)).await?;
+        self.call("make sure of a reaper", self.guardian.ensure(&lease, writer.claim().scope()))
+            .await?;
         let public_key = self.call("make a key pair", self.transport.prepare(&lease)).await?;
-        let verify = VerifiedScope::verify(provider.as_ref(), writer.claim().scope());
-        self.call("verify the account", verify).await?;
+        let expected = writer.claim().scope().clone();
         for (number, candidate) in candidates.iter().enumerate() {
+            // Again for each candidate: clearing the one before may have taken minutes.
+            self.read("verify the account", || VerifiedScope::verify(provider.as_ref(), &expected))
+                .await?;
             self.observer.notice(&lease, &Notice::Trying { label: &candidate.label });
             let Err(error) =
                 self.create_all(writer, provider, (number, candidate), &public_key).await
@@ -297,70 +318,76 @@ impl Engine {
         writer: &mut LeaseWriter,
         provider: &Arc<dyn Provider>,
     ) -> Result<Reach> {
-        const DOING: &str = "wait for the machine";
         let lease = writer.claim().lease().clone();
         let machine =
             writer.claim().resources().iter().rev().find_map(ClaimedResource::id).cloned();
         let machine = machine
-            .ok_or_else(|| Error::harmless(ErrorKind::Internal, DOING, "there is no machine"))?;
+            .ok_or_else(|| Error::harmless(ErrorKind::Internal, AWAIT, "there is no machine"))?;
         let mut pace = Pace::start(Bounds::within(self.settings.ready_timeout));
-        let mut last;
+        let mut refused_since = None;
         loop {
             let sighting = self.call("look at the machine", provider.inspect(&machine)).await;
-            match sighting.unwrap_or_else(Sighting::Unclear) {
-                Sighting::Found(found) => match (found.status, found.reach) {
-                    (Status::Failed { why }, _) => {
-                        return Err(Error::unsettled(
-                            ErrorKind::Unavailable,
-                            DOING,
-                            format!("it failed to start: {why}"),
-                        ));
+            let look = self.try_login(&lease, sighting.unwrap_or_else(Sighting::Unclear)).await?;
+            let (last, at_least) = match look {
+                Look::Ready(reach) => return Ok(reach),
+                Look::NotYet { why, at_least } => (why, at_least),
+                // A machine that takes a while to land may answer before it has got its keys.
+                Look::Refused { why } => {
+                    let since = refused_since.get_or_insert_with(Instant::now);
+                    if since.elapsed() >= provider.descriptor().landing {
+                        let message = format!("login is refused: {why}");
+                        return Err(Error::unsettled(ErrorKind::Unavailable, AWAIT, message));
                     }
-                    (Status::Stopping, _) => {
-                        return Err(Error::unsettled(
-                            ErrorKind::Unavailable,
-                            DOING,
-                            "it is being stopped by somebody",
-                        ));
-                    }
-                    (Status::Starting { waiting_for }, None) => {
-                        last = waiting_for.unwrap_or("it starts".to_owned());
-                    }
-                    (Status::Running, None) => last = "its address is not known yet".to_owned(),
-                    (Status::Starting { .. } | Status::Running, Some(reach)) => {
-                        match self.call("log in", self.transport.probe(&lease, &reach)).await {
-                            Ok(Probe::Ready { host_key }) => {
-                                return Ok(Reach { host_key: HostKey::Pinned(host_key), ..reach });
-                            }
-                            Ok(Probe::NotYet { why }) => last = why,
-                            Ok(Probe::Never { why }) => {
-                                return Err(Error::unsettled(
-                                    ErrorKind::Unavailable,
-                                    DOING,
-                                    format!("login is refused: {why}"),
-                                ));
-                            }
-                            Err(error) => last = error.to_string(),
-                        }
-                    }
-                },
-                Sighting::Absent => last = "the provider does not show it".to_owned(),
-                Sighting::Unclear(error) => last = error.to_string(),
-            }
+                    (why, None)
+                }
+            };
             self.observer.notice(&lease, &Notice::Waiting { what: &last, so_far: pace.elapsed() });
-            if !pace.wait(None).await {
+            if !pace.wait(at_least).await {
                 let message =
                     format!("no login within {} s: {last}", self.settings.ready_timeout.as_secs());
-                return Err(Error::unsettled(ErrorKind::Timeout, DOING, message));
+                return Err(Error::unsettled(ErrorKind::Timeout, AWAIT, message));
             }
             if writer.reload().await?.releasing().is_some() {
                 return Err(Error::unsettled(
                     ErrorKind::Interrupted,
-                    DOING,
+                    AWAIT,
                     "the lease is being released meanwhile",
                 ));
             }
         }
+    }
+
+    /// One look at the machine and, if it has an address, one try to log in.
+    async fn try_login(&self, lease: &LeaseId, sighting: Sighting) -> Result<Look> {
+        let failed =
+            |message: String| Err(Error::unsettled(ErrorKind::Unavailable, AWAIT, message));
+        let found = match sighting {
+            Sighting::Found(found) => found,
+            Sighting::Absent | Sighting::Suspects(_) => {
+                return Ok(Look::not_yet("the provider does not show it"));
+            }
+            Sighting::Unclear(error) => {
+                let at_least = error.asked_to_wait();
+                return Ok(Look::NotYet { why: error.to_string(), at_least });
+            }
+        };
+        let reach = match (found.status, found.reach) {
+            (Status::Failed { why }, _) => return failed(format!("it failed to start: {why}")),
+            (Status::Stopping, _) => return failed("it is being stopped by somebody".to_owned()),
+            (Status::Starting { waiting_for }, None) => {
+                return Ok(Look::not_yet(waiting_for.as_deref().unwrap_or("it starts")));
+            }
+            (Status::Running, None) => return Ok(Look::not_yet("its address is not known yet")),
+            (Status::Starting { .. } | Status::Running, Some(reach)) => reach,
+        };
+        Ok(match self.call("log in", self.transport.probe(lease, &reach)).await {
+            Ok(Probe::Ready { host_key }) => {
+                Look::Ready(Reach { host_key: HostKey::Pinned(host_key), ..reach })
+            }
+            Ok(Probe::NotYet { why }) => Look::not_yet(&why),
+            Ok(Probe::Never { why }) => Look::Refused { why },
+            Err(error) => Look::not_yet(&error.to_string()),
+        })
     }
 
     /// Gives back what a failed acquire made, or leaves it when that was asked for.
@@ -410,7 +437,7 @@ impl Engine {
         };
         let Some(_guard) = guard else { return Ok(Left::MayExist) };
         writer.reload().await?;
-        Ok(match self.drive_release(writer).await? {
+        Ok(match self.drive_release(writer, By::Owner).await? {
             Outcome::Released if ever_sent => Left::Released,
             Outcome::Released => Left::Nothing,
             Outcome::Kept(_) => Left::Kept,

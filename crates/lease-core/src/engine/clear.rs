@@ -127,8 +127,9 @@ impl Engine {
             Ok(look) => look,
             Err(error) if error.kind().needs_person() => return Err(error),
             Err(error) => {
+                let at_least = error.asked_to_wait();
                 looks.interrupted(Some(error));
-                return Ok(Turn::Wait(None));
+                return Ok(Turn::Wait(at_least));
             }
         };
         let found = match sighting {
@@ -137,7 +138,13 @@ impl Engine {
                 return Ok(if proven { Turn::Proven } else { Turn::Wait(None) });
             }
             Sighting::Unclear(error) => {
+                let at_least = error.asked_to_wait();
                 looks.interrupted(Some(error));
+                return Ok(Turn::Wait(at_least));
+            }
+            Sighting::Suspects(_) => {
+                let message = "the provider answered for one id with several machines";
+                looks.interrupted(Some(Error::harmless(ErrorKind::Protocol, DESTROY, message)));
                 return Ok(Turn::Wait(None));
             }
             Sighting::Found(found) => found,

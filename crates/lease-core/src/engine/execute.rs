@@ -1,10 +1,16 @@
 //! Carrying out a plan: each step on its own, so that the errors of one lease never stop the sweep of the others.
 
+use std::sync::Arc;
+
+use crate::claim::Claim;
 use crate::engine::Engine;
+use crate::engine::adopt::Terms;
 use crate::engine::plan::{Step, Why, decide};
 use crate::engine::release::{By, Outcome, Release};
-use crate::error::Result;
-use crate::id::{LeaseId, Slug};
+use crate::error::{ErrorKind, Result};
+use crate::evidence::{Found, Inventory};
+use crate::id::{LeaseId, ResourceId, Slug};
+use crate::spec::Retention;
 
 /// What carrying out a plan came to.
 #[derive(Debug, Default)]
@@ -39,6 +45,10 @@ impl Engine {
                 Step::Archive { lease, slug } => {
                     (lease, slug, "everything of it is gone".to_owned())
                 }
+                Step::Reclaim { provider, found, why } => {
+                    report.done.extend(self.reclaim(provider, &found.id, why).await);
+                    continue;
+                }
                 Step::Wait { .. }
                 | Step::Leave { .. }
                 | Step::Attention { .. }
@@ -55,6 +65,56 @@ impl Engine {
             report.done.push(Done { lease: lease.clone(), slug: slug.clone(), result });
         }
         report
+    }
+
+    /// Gives a record to what a released lease of ours had, and releases it. What is gone meanwhile, or has a record
+    /// meanwhile, needs nothing.
+    async fn reclaim(&self, provider: &str, id: &ResourceId, why: &str) -> Option<Done> {
+        let claim = match self.adopt_remembered(provider, id, why).await {
+            Ok(claim) => claim?,
+            Err(error) => {
+                tracing::warn!(%id, %error, "what a released lease left could not be reclaimed");
+                return None;
+            }
+        };
+        let release = Release { by: By::Reaper, why: why.to_owned(), keep: false };
+        let result = self.release(claim.lease(), release).await;
+        Some(Done { lease: claim.lease().clone(), slug: claim.slug().clone(), result })
+    }
+
+    async fn adopt_remembered(
+        &self,
+        provider: &str,
+        id: &ResourceId,
+        why: &str,
+    ) -> Result<Option<Claim>> {
+        let provider = Arc::clone(self.provider(provider)?);
+        let inventory = self.call("list the resources", provider.list()).await?;
+        let Some(inventory) = self.only_remembered(inventory, id).await? else { return Ok(None) };
+        let Some(found) = inventory.items.iter().find(|it| it.id == *id) else { return Ok(None) };
+        let terms = Terms { slug: None, retention: Retention::UntilDeadline, why: why.to_owned() };
+        match self.adopt_found(&provider, &inventory, found, terms).await {
+            Err(error) if error.kind() == ErrorKind::Conflict => Ok(None),
+            result => result.map(Some),
+        }
+    }
+
+    /// The listing without what the record of the lease of `id` does not name: marks alone are no proof, and nobody was
+    /// asked about what merely carries the same lease.
+    async fn only_remembered(
+        &self,
+        inventory: Inventory,
+        id: &ResourceId,
+    ) -> Result<Option<Inventory>> {
+        let shown = inventory.items.iter().find(|it| it.id == *id);
+        let Some(marks) = shown.and_then(|it| it.marks.as_ref()) else { return Ok(None) };
+        let claim = self.store.load(&marks.lease).await?;
+        let had = |it: &Found| {
+            let nonce = it.marks.as_ref().map(|it| &it.nonce);
+            claim.resources().iter().any(|it| Some(&it.intended().nonce) == nonce)
+        };
+        let items = inventory.items.into_iter().filter(had).collect();
+        Ok(Some(Inventory { scope: inventory.scope, items }))
     }
 
     /// Asks again, right before acting: a plan may be minutes old when others before it took long, and the lease may

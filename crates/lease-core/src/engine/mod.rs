@@ -4,6 +4,7 @@
 //! can be cut off at any point, because whoever comes next reads the record and goes on from there.
 
 mod acquire;
+mod adopt;
 mod clear;
 mod execute;
 mod expiry;
@@ -21,6 +22,7 @@ use crate::entropy::{Entropy, OsEntropy};
 use crate::error::{Effect, Error, ErrorKind, Result};
 use crate::host::Transport;
 use crate::provider::Provider;
+use crate::retry::{Bounds, Pace};
 use crate::store::Store;
 use crate::time::Clock;
 use crate::watch::{Census, Guardian, NoCensus, NoGuardian, Observer, Silent};
@@ -28,7 +30,7 @@ use crate::watch::{Census, Guardian, NoCensus, NoGuardian, Observer, Silent};
 pub use acquire::{Acquire, AcquireFailure, Left};
 pub use execute::{Done, Report};
 pub use observe::{Seen, Unreadable, View};
-pub use plan::{Step, Why, plan};
+pub use plan::{Step, Whose, Why, plan};
 pub use release::{By, Outcome, Release};
 
 /// Everything that a lease needs, put together: a store, providers, a transport and the senses of the caller.
@@ -55,6 +57,8 @@ pub struct Settings {
     pub settle_budget: Duration,
     /// How long one call of release works on one resource.
     pub release_budget: Duration,
+    /// How long a call that changes nothing is made again, before anything is created, while the provider is busy.
+    pub read_patience: Duration,
     /// How long a release waits for another process that works on the same lease.
     pub lock_wait: Duration,
     /// How long any single call of a provider or transport may take; after that its outcome is unknown.
@@ -71,6 +75,7 @@ impl Default for Settings {
             ready_timeout: Duration::from_secs(600),
             settle_budget: Duration::from_secs(120),
             release_budget: Duration::from_secs(120),
+            read_patience: Duration::from_secs(30),
             lock_wait: Duration::from_secs(30),
             call_timeout: Duration::from_secs(120),
             retry_first: Duration::from_secs(5),
@@ -181,6 +186,29 @@ impl Engine {
                 format!("there is no provider {name:?} here; there is: {}", there.join(", "));
             Error::harmless(ErrorKind::Unsupported, "choose the provider", message)
         })
+    }
+
+    /// Makes a call that changes nothing, and makes it again while the other side is busy or asks us to wait.
+    async fn read<T, F>(&self, doing: &'static str, call: impl Fn() -> F + Send) -> Result<T>
+    where
+        F: Future<Output = Result<T>> + Send,
+        T: Send,
+    {
+        let mut pace = Pace::start(Bounds::within(self.settings.read_patience));
+        loop {
+            let error = match self.call(doing, call()).await {
+                Ok(value) => return Ok(value),
+                Err(error) => error,
+            };
+            let passes = matches!(
+                error.kind(),
+                ErrorKind::Unavailable | ErrorKind::Timeout | ErrorKind::Busy
+            );
+            let too_long = error.asked_to_wait().is_some_and(|it| it > pace.left());
+            if !passes || too_long || !pace.wait(error.asked_to_wait()).await {
+                return Err(error);
+            }
+        }
     }
 
     /// Bounds one call to the outside: what takes longer has an unknown outcome.

@@ -1,15 +1,16 @@
 //! Looking at everything before deciding anything: the records, the owners, the locks and the providers' listings.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::claim::Claim;
 use crate::engine::Engine;
 use crate::engine::expiry::{Presence, due};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::evidence::Inventory;
-use crate::id::{InstallationId, LeaseId};
+use crate::id::{InstallationId, LeaseId, Nonce};
 use crate::owner::Liveness;
+use crate::state::Phase;
 use crate::store::LockKind;
 
 /// Everything that the planner decides on.
@@ -25,6 +26,8 @@ pub struct View {
     pub inventories: BTreeMap<String, Result<Inventory>>,
     /// How long each provider's listing may lag.
     pub settle: BTreeMap<String, Duration>,
+    /// The marks in the listings that our own records know, although their leases are released.
+    pub remembered: BTreeSet<Nonce>,
 }
 
 /// One lease and what is known about it besides its record.
@@ -61,18 +64,49 @@ impl Engine {
     /// It only reads.
     pub async fn observe(&self, provider: Option<&str>) -> Result<View> {
         let only = provider.map(|it| self.provider(it)).transpose()?.map(|it| it.descriptor().name);
+        let provider_named = only.is_some();
         let wanted = |name: &str| only.is_none_or(|it| it == name);
         let (mut inventories, mut settle) = (BTreeMap::new(), BTreeMap::new());
         for provider in self.providers.iter().filter(|it| wanted(it.descriptor().name)) {
             let descriptor = provider.descriptor();
             settle.insert(descriptor.name.to_owned(), descriptor.settle);
             let inventory = self.call("list the resources", provider.list()).await;
-            inventories.insert(descriptor.name.to_owned(), inventory);
+            // A provider that was never set up has nothing to list; its leases, if there are any, say so themselves.
+            let never_set_up =
+                matches!(&inventory, Err(error) if error.kind() == ErrorKind::Unsupported);
+            if !never_set_up || provider_named {
+                inventories.insert(descriptor.name.to_owned(), inventory);
+            }
         }
         // The records are read after the listings: what was created in between has a record then, and is no orphan.
         let mut view = self.glance().await?;
         view.claims.retain(|it| wanted(it.claim.provider()));
-        Ok(View { inventories, settle, ..view })
+        let remembered = self.remembered(&view, &inventories).await;
+        Ok(View { inventories, settle, remembered, ..view })
+    }
+
+    /// Which of the listed resources, that no live lease claims, a released lease of ours had. Their marks are one proof
+    /// of whose they are, and the record is the other.
+    async fn remembered(
+        &self,
+        view: &View,
+        inventories: &BTreeMap<String, Result<Inventory>>,
+    ) -> BTreeSet<Nonce> {
+        let mut remembered = BTreeSet::new();
+        for inventory in inventories.values().filter_map(|it| it.as_ref().ok()) {
+            let marked = inventory.items.iter().filter_map(|it| it.marks.as_ref());
+            for marks in marked.filter(|it| it.installation == view.installation) {
+                let Ok(claim) = self.store.load(&marks.lease).await else { continue };
+                let mut had = claim.resources().iter().map(|it| &it.intended().nonce);
+                if claim.phase() == Phase::Released
+                    && *claim.scope() == inventory.scope
+                    && had.any(|it| *it == marks.nonce)
+                {
+                    remembered.insert(marks.nonce.clone());
+                }
+            }
+        }
+        remembered
     }
 
     /// Looks at the records, owners and locks alone, without asking any provider: enough to see what is due, and cheap
@@ -90,6 +124,7 @@ impl Engine {
             unreadable: Vec::new(),
             inventories: BTreeMap::new(),
             settle: BTreeMap::new(),
+            remembered: BTreeSet::new(),
         };
         for entry in self.store.scan().await? {
             match entry.claim {

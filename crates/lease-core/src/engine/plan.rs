@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::engine::expiry::{Presence, due};
 use crate::engine::observe::{Seen, View};
-use crate::evidence::{Found, Inventory};
+use crate::evidence::{Found, Inventory, Status};
 use crate::id::{LeaseId, Nonce, Slug};
 use crate::owner::Liveness;
 use crate::spec::Retention;
@@ -66,12 +66,24 @@ pub enum Step {
         /// What is wrong.
         why: String,
     },
-    /// A resource with our marks that no live lease claims. It is reported and never deleted by a plan.
+    /// What a released lease of ours had is there again, because a create landed after it was called impossible. Its
+    /// marks and our own record both say whose it is: it gets a record again and is released.
+    Reclaim {
+        /// The provider that shows it.
+        provider: String,
+        /// What it shows.
+        found: Box<Found>,
+        /// What proves it.
+        why: String,
+    },
+    /// A resource with marks of this tool that no live lease claims. It is reported and never deleted by a plan.
     Orphan {
         /// The provider that shows it.
         provider: String,
         /// What it shows.
         found: Box<Found>,
+        /// Whose marks it carries.
+        whose: Whose,
         /// Why it is believed to be ours.
         why: String,
     },
@@ -82,6 +94,15 @@ pub enum Step {
         /// Why not.
         why: String,
     },
+}
+
+/// Whose marks a resource without a live lease carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Whose {
+    /// Those of this installation.
+    Ours,
+    /// Those of another installation of this tool, which may well have a live lease for it.
+    AnotherInstallations,
 }
 
 /// The rule by which a lease is over.
@@ -123,12 +144,17 @@ pub fn plan(view: &View, now: Timestamp) -> Vec<Step> {
 }
 
 fn step_for(view: &View, seen: &Seen, now: Timestamp) -> Option<Step> {
-    if let Some(step) = decide(seen, now) {
-        return Some(step);
+    // What is provably gone is not held up by a deadline that lies ahead; what is kept or worked on waits all the same.
+    let step = decide(seen, now);
+    if matches!(
+        step,
+        None | Some(Step::Release { why: Why::Expired | Why::Idle | Why::OwnerDied, .. })
+    ) && let Some(evidence) = vanished(view, seen, now)
+    {
+        let (lease, slug) = (seen.claim.lease().clone(), seen.claim.slug().clone());
+        return Some(Step::Release { lease, slug, why: Why::Vanished, evidence });
     }
-    let (lease, slug) = (seen.claim.lease().clone(), seen.claim.slug().clone());
-    let evidence = vanished(view, seen, now)?;
-    Some(Step::Release { lease, slug, why: Why::Vanished, evidence })
+    step
 }
 
 /// What the record, the owner and the locks of one lease ask for, whatever its provider lists.
@@ -249,14 +275,32 @@ fn orphans<'a>(
         view.unreadable.iter().filter_map(|it| it.lease.as_ref()).collect();
     inventory.items.iter().filter_map(move |found| {
         let marks = found.marks.as_ref()?;
-        if marks.installation != view.installation || claimed.contains(&marks.nonce) {
+        if claimed.contains(&marks.nonce) {
             return None;
+        }
+        let (provider, found) = (provider.to_owned(), Box::new(found.clone()));
+        if marks.installation != view.installation {
+            let why = format!(
+                "it carries the marks of {} of installation {}, which has no record here",
+                marks.lease, marks.installation
+            );
+            return Some(Step::Orphan { provider, found, whose: Whose::AnotherInstallations, why });
+        }
+        if view.remembered.contains(&marks.nonce) {
+            // What is on its way out needs nobody.
+            return (found.status != Status::Stopping).then(|| {
+                let why = format!(
+                    "the released {} had it: its marks say so, and our record",
+                    marks.lease
+                );
+                Step::Reclaim { provider, found, why }
+            });
         }
         let why = if unreadable.contains(&marks.lease) {
             format!("it belongs to {}, whose record cannot be read", marks.lease)
         } else {
             format!("it carries the marks of {}, which is not a live lease", marks.lease)
         };
-        Some(Step::Orphan { provider: provider.to_owned(), found: Box::new(found.clone()), why })
+        Some(Step::Orphan { provider, found, whose: Whose::Ours, why })
     })
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::claim::Claim;
 use crate::engine::Engine;
 use crate::engine::clear::Which;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::id::LeaseId;
 use crate::journal::Event;
 use crate::retry::backoff;
@@ -74,7 +74,8 @@ impl Engine {
         if request.by != By::Reaper {
             // This release may be interrupted or take longer than its caller waits; somebody must go on with it then. A
             // reaper that does not start is no reason not to release.
-            let ensured = self.call("make sure of a reaper", self.guardian.ensure(lease)).await;
+            let watched = self.guardian.ensure(lease, writer.claim().scope());
+            let ensured = self.call("make sure of a reaper", watched).await;
             if let Err(error) = ensured {
                 tracing::warn!(%lease, %error, "no reaper watches; a release that is cut off needs `lease cleanup`");
             }
@@ -92,11 +93,11 @@ impl Engine {
             return Ok(Outcome::Pending(Box::new(writer.reload().await?.clone())));
         };
         writer.reload().await?;
-        self.drive_release(&mut writer).await
+        self.drive_release(&mut writer, request.by).await
     }
 
     /// Goes on with a recorded release; the caller holds the operate lock.
-    pub(super) async fn drive_release(&self, writer: &mut LeaseWriter) -> Result<Outcome> {
+    pub(super) async fn drive_release(&self, writer: &mut LeaseWriter, by: By) -> Result<Outcome> {
         if writer.claim().retention() == Retention::Keep {
             return Ok(Outcome::Kept(Box::new(writer.claim().clone())));
         }
@@ -113,6 +114,10 @@ impl Engine {
         }
         if claim.phase() == Phase::Released {
             // Only what is on this side is left, such as a key file; the next look tries again.
+            return Err(obstacle);
+        }
+        // A reaper that cannot serve the lease says nothing about it: one with the right credentials may be at work.
+        if by == By::Reaper && cannot_serve(&obstacle) {
             return Err(obstacle);
         }
         self.record_delay(writer, &obstacle).await?;
@@ -136,7 +141,8 @@ impl Engine {
 
     async fn record_delay(&self, writer: &mut LeaseWriter, obstacle: &Error) -> Result<()> {
         let attempts = writer.claim().releasing().map_or(0, |it| it.attempts);
-        let wait = backoff(attempts, self.settings.retry_first, self.settings.retry_max);
+        let wait = backoff(attempts, self.settings.retry_first, self.settings.retry_max)
+            .max(obstacle.asked_to_wait().unwrap_or_default().min(self.settings.retry_max));
         let delayed = Event::Delayed {
             kind: obstacle.kind(),
             message: obstacle.to_string(),
@@ -144,4 +150,9 @@ impl Engine {
         };
         writer.append(&[delayed]).await
     }
+}
+
+/// Whether the obstacle is that this process has other credentials, or none, for the lease's account.
+fn cannot_serve(obstacle: &Error) -> bool {
+    matches!(obstacle.kind(), ErrorKind::ScopeChanged | ErrorKind::Unsupported)
 }

@@ -1,14 +1,18 @@
 //! Settling an unknown create: searching until it is found or its absence is proven (invariants I3 and I4).
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::claim::{Claim, ClaimedResource};
 use crate::descriptor::{Ownership, Replay};
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result};
-use crate::evidence::Sighting;
+use crate::evidence::{Found, Sighting};
+use crate::host::Recognition;
+use crate::id::ResourceId;
 use crate::journal::{Change, Event};
 use crate::proof::{Observed, VerifiedScope, prove_absent};
 use crate::provider::Provider;
@@ -19,13 +23,23 @@ use crate::store::LeaseWriter;
 /// How often an exact create is repeated before only searching is left.
 const REPLAYS_MAX: u32 = 2;
 
-/// Whether an unknown create may be settled by sending it once more.
+/// For whom an unknown create is settled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Resend {
     /// The caller still wants the resource, and first sent the create at this moment of monotonic time.
     Since(Instant),
     /// The lease is going away, or another process sent the create.
     No,
+}
+
+/// What logins showed about machines of which one may be the lease's.
+enum Recognised {
+    /// This one took the lease's key.
+    It(ResourceId),
+    /// Each of them refused it, or belongs to another lease.
+    NoneOfThem,
+    /// At least one of them cannot be asked yet.
+    Unclear(Error),
 }
 
 /// What all looks at one resource have shown so far.
@@ -42,10 +56,22 @@ impl Looks {
         self.last = error.or(self.last.take());
     }
 
+    /// How long the other side asked us to wait, if it did so last.
+    pub(super) fn asked_to_wait(&self) -> Option<Duration> {
+        self.last.as_ref().filter(|_| self.absent_since.is_none())?.asked_to_wait()
+    }
+
     /// The error to give up with.
     pub(super) fn give_up(self, doing: &'static str) -> Error {
         match self.last {
-            Some(last) => Error::unsettled(last.kind(), doing, last.to_string()).with_source(last),
+            Some(last) => {
+                let error = Error::unsettled(last.kind(), doing, last.to_string());
+                let error = match last.asked_to_wait() {
+                    Some(wait) => error.with_retry_after(wait),
+                    None => error,
+                };
+                error.with_source(last)
+            }
             None => Error::unsettled(ErrorKind::Timeout, doing, "the provider still shows it"),
         }
     }
@@ -61,17 +87,38 @@ impl Engine {
         resend: Resend,
     ) -> Result<ResourceState> {
         const DOING: &str = "settle an unknown create";
-        let mut pace = Pace::start(Bounds::within(self.settings.settle_budget));
+        let mut pace = Pace::start(Bounds::within(self.settle_budget(provider, resend)));
         let mut looks = Looks::default();
         let mut replays = 0;
         loop {
-            match self.look_for(writer, provider, index).await {
-                Ok(Sighting::Found(found)) => {
-                    let change = Change::Found { id: found.id };
-                    writer.append(&[Event::Resource { index, change }]).await?;
+            let may_resend =
+                replays < REPLAYS_MAX && self.may_resend(writer.claim(), index, provider, resend);
+            // Where nothing carries marks, the answer to a repetition says more than any search.
+            if may_resend && provider.descriptor().ownership == Ownership::CreateAnswer {
+                replays += 1;
+                if self.replay(writer, provider, index).await? {
                     return Ok(ResourceState::Present);
                 }
-                Ok(Sighting::Absent) if replays < REPLAYS_MAX && may_resend(provider, resend) => {
+                looks.interrupted(None);
+            }
+            match self.look_for(writer, provider, index).await {
+                Ok(Sighting::Found(found)) => {
+                    return self.settled(writer, index, Change::Found { id: found.id }).await;
+                }
+                Ok(Sighting::Suspects(suspects)) => {
+                    match self.recognise(writer, &suspects).await? {
+                        Recognised::It(id) => {
+                            return self.settled(writer, index, Change::Recognised { id }).await;
+                        }
+                        Recognised::NoneOfThem => {
+                            if self.try_prove_absent(writer, provider, index, &mut looks).await? {
+                                return Ok(ResourceState::Gone);
+                            }
+                        }
+                        Recognised::Unclear(error) => looks.interrupted(Some(error)),
+                    }
+                }
+                Ok(Sighting::Absent) if may_resend => {
                     replays += 1;
                     if self.replay(writer, provider, index).await? {
                         return Ok(ResourceState::Present);
@@ -88,10 +135,103 @@ impl Engine {
                 Err(error) if error.kind().needs_person() => return Err(error),
                 Err(error) => looks.interrupted(Some(error)),
             }
-            if !pace.wait(None).await {
+            if !pace.wait(looks.asked_to_wait()).await {
                 return Err(looks.give_up(DOING));
             }
         }
+    }
+
+    /// How long one call searches. Whoever still wants a machine that only a login can identify waits for it as long as
+    /// for one that was answered. Without a steady clock the time since the create counts only as far as this call
+    /// itself has seen it pass, so it must last as long as a create may take to land.
+    fn settle_budget(&self, provider: &Arc<dyn Provider>, resend: Resend) -> Duration {
+        let mut budget = self.settings.settle_budget;
+        let markless = provider.descriptor().ownership == Ownership::CreateAnswer;
+        if markless && resend != Resend::No {
+            budget = budget.max(self.settings.ready_timeout);
+        }
+        if self.clock.steady().is_some() {
+            return budget;
+        }
+        let descriptor = provider.descriptor();
+        budget.max((descriptor.landing + descriptor.settle).saturating_mul(2))
+    }
+
+    async fn settled(
+        &self,
+        writer: &mut LeaseWriter,
+        index: usize,
+        change: Change,
+    ) -> Result<ResourceState> {
+        writer.append(&[Event::Resource { index, change }]).await?;
+        Ok(ResourceState::Present)
+    }
+
+    /// Whether the create may be sent once more, as the provider promises and as two clocks allow (invariant I3).
+    fn may_resend(
+        &self,
+        claim: &Claim,
+        index: usize,
+        provider: &Arc<dyn Provider>,
+        resend: Resend,
+    ) -> bool {
+        let own = match resend {
+            Resend::Since(first_sent) => Some(first_sent.elapsed()),
+            Resend::No => None,
+        };
+        let descriptor = provider.descriptor();
+        match descriptor.replay {
+            Replay::Never => false,
+            Replay::UniqueName => own.is_some(),
+            Replay::Key { window_ms } => {
+                // Whoever gives the lease back repeats only what nothing else can tell.
+                if own.is_none() && descriptor.ownership == Ownership::Marks {
+                    return false;
+                }
+                let resource = claim.resources().get(index);
+                let recorded = resource
+                    .and_then(ClaimedResource::sent_at)
+                    .and_then(|it| it.most_elapsed(self.clock.as_ref()));
+                let elapsed = own.into_iter().chain(recorded).max();
+                elapsed.is_some_and(|it| it < Duration::from_millis(window_ms))
+            }
+        }
+    }
+
+    /// Tries the lease's own key on each machine that may be the lease's. Nothing of it is remembered: the key of a
+    /// stranger's host must not be taken for that of ours later.
+    async fn recognise(&self, writer: &LeaseWriter, suspects: &[Found]) -> Result<Recognised> {
+        let lease = writer.claim().lease();
+        let mut taken = BTreeSet::new();
+        for claim in self.store.scan().await?.into_iter().filter_map(|it| it.claim.ok()) {
+            if claim.scope() == writer.claim().scope() {
+                taken.extend(claim.resources().iter().filter_map(|it| it.id().cloned()));
+            }
+        }
+        let mut unclear = None;
+        for suspect in suspects.iter().filter(|it| !taken.contains(&it.id)) {
+            let why = match &suspect.reach {
+                Some(reach) => {
+                    let login = self.transport.recognise(lease, reach);
+                    match self.call("try the lease's key", login).await {
+                        Ok(Recognition::Ours) => return Ok(Recognised::It(suspect.id.clone())),
+                        Ok(Recognition::NotOurs { why }) => {
+                            tracing::info!(%lease, id = %suspect.id, %why, "not the lease's machine");
+                            continue;
+                        }
+                        Ok(Recognition::Unclear { why }) => why,
+                        Err(error) => error.to_string(),
+                    }
+                }
+                None => format!("it is {:?} and has no address", suspect.status),
+            };
+            unclear = Some(Error::harmless(
+                ErrorKind::Unavailable,
+                "search for a resource",
+                format!("{} may be the lease's, and cannot be asked: {why}", suspect.id),
+            ));
+        }
+        Ok(unclear.map_or(Recognised::NoneOfThem, Recognised::Unclear))
     }
 
     /// Looks for what an intent may have left, in the right account, and believes only matching marks.
@@ -155,9 +295,15 @@ impl Engine {
         index: usize,
         looks: &mut Looks,
     ) -> Result<bool> {
-        let settle = provider.descriptor().settle;
+        let (settle, landing) = (provider.descriptor().settle, provider.descriptor().landing);
         let absent_for = looks.absent_since.get_or_insert_with(Instant::now).elapsed();
-        if absent_for < settle {
+        let resource = writer.claim().resources().get(index);
+        let sent_before = resource
+            .and_then(ClaimedResource::last_sent_at)
+            .and_then(|it| it.least_elapsed(self.clock.as_ref()));
+        let may_land = resource.is_some_and(|it| it.state() == ResourceState::Uncertain)
+            && sent_before.unwrap_or_default().max(absent_for) < landing;
+        if absent_for < settle || may_land {
             return Ok(false);
         }
         let verify = VerifiedScope::verify(provider.as_ref(), writer.claim().scope());
@@ -176,9 +322,17 @@ impl Engine {
                 return Ok(false);
             }
         };
-        let observed = Observed { scope: &scope, absent_for, settle };
+        let observed = Observed { scope: &scope, absent_for, settle, sent_before, landing };
         match prove_absent(writer.claim(), index, &Sighting::Absent, &inventory, &observed) {
             Ok(absence) => {
+                // A listing is walked page by page; what came or went meanwhile shows in one more look.
+                if let Some(shown) = self.shows_again(writer, provider, index).await {
+                    looks.interrupted(Some(shown));
+                    return Ok(false);
+                }
+                if self.has_twin(writer, provider, index, looks).await? {
+                    return Ok(false);
+                }
                 let change = Change::ProvenAbsent(absence);
                 writer.append(&[Event::Resource { index, change }]).await?;
                 self.tell_state(writer, index);
@@ -190,13 +344,64 @@ impl Engine {
             }
         }
     }
-}
 
-fn may_resend(provider: &Arc<dyn Provider>, resend: Resend) -> bool {
-    let Resend::Since(first_sent) = resend else { return false };
-    match provider.descriptor().replay {
-        Replay::Never => false,
-        Replay::UniqueName => true,
-        Replay::Key { window_ms } => first_sent.elapsed() < Duration::from_millis(window_ms),
+    /// Why a resource that has an id is not called absent after all, if it is not.
+    async fn shows_again(
+        &self,
+        writer: &LeaseWriter,
+        provider: &Arc<dyn Provider>,
+        index: usize,
+    ) -> Option<Error> {
+        let id = writer.claim().resources().get(index)?.id()?.clone();
+        let why = match self.call("look at a resource", provider.inspect(&id)).await {
+            Ok(Sighting::Absent) => return None,
+            Ok(Sighting::Found(_) | Sighting::Suspects(_)) => {
+                let message = format!("{id} shows again after a listing without it");
+                Error::harmless(ErrorKind::Protocol, "prove absence", message)
+            }
+            Ok(Sighting::Unclear(error)) | Err(error) => error,
+        };
+        Some(why)
+    }
+
+    /// Whether a create that was sent more than once made a second machine after all, where nothing but a login could
+    /// tell. The record goes on with that one, now that the first is gone; `true` also while it cannot be told.
+    async fn has_twin(
+        &self,
+        writer: &mut LeaseWriter,
+        provider: &Arc<dyn Provider>,
+        index: usize,
+        looks: &mut Looks,
+    ) -> Result<bool> {
+        let resource = writer.claim().resources().get(index);
+        let repeated = resource.is_some_and(|it| {
+            it.sends() > 1
+                && matches!(it.state(), ResourceState::Present | ResourceState::Destroying)
+        });
+        if !repeated || provider.descriptor().ownership != Ownership::CreateAnswer {
+            return Ok(false);
+        }
+        match self.look_for(writer, provider, index).await {
+            Ok(Sighting::Absent) => Ok(false),
+            Ok(Sighting::Suspects(suspects)) => match self.recognise(writer, &suspects).await? {
+                Recognised::It(id) => {
+                    tracing::warn!(lease = %writer.claim().lease(), %id, "a repeated create made a second machine");
+                    let change = Change::Recognised { id };
+                    writer.append(&[Event::Resource { index, change }]).await?;
+                    looks.interrupted(None);
+                    Ok(true)
+                }
+                Recognised::NoneOfThem => Ok(false),
+                Recognised::Unclear(error) => {
+                    looks.interrupted(Some(error));
+                    Ok(true)
+                }
+            },
+            Ok(Sighting::Found(_)) => Ok(false),
+            Ok(Sighting::Unclear(error)) | Err(error) => {
+                looks.interrupted(Some(error));
+                Ok(true)
+            }
+        }
     }
 }

@@ -6,11 +6,13 @@ use std::time::Duration;
 use crate::claim::Claim;
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result};
+use crate::evidence::Sighting;
 use crate::id::LeaseId;
 use crate::journal::Event;
 use crate::owner::Owner;
+use crate::proof::{VerifiedScope, may_renew};
 use crate::spec::{Deadlines, Retention};
-use crate::state::Phase;
+use crate::state::{Phase, ResourceState};
 use crate::store::LeaseWriter;
 
 impl Engine {
@@ -29,7 +31,8 @@ impl Engine {
     pub async fn touch(&self, lease: &LeaseId, deadlines: Option<Deadlines>) -> Result<Claim> {
         let mut writer = self.load_live(lease, "touch the lease").await?;
         if writer.claim().retention() != Retention::Keep {
-            self.call("make sure of a reaper", self.guardian.ensure(lease)).await?;
+            let watched = self.guardian.ensure(lease, writer.claim().scope());
+            self.call("make sure of a reaper", watched).await?;
         }
         let current = writer.claim().deadlines();
         let unused = self.clock.now().since(writer.claim().last_used());
@@ -37,8 +40,32 @@ impl Engine {
             current.idle_ms.map(|ms| Duration::from_millis(ms / 10).min(Duration::from_secs(300)));
         if deadlines.is_some() || noticeable.is_some_and(|span| unused >= span) {
             writer.append(&[Event::Touched(deadlines.unwrap_or(current))]).await?;
+            self.renew(writer.claim()).await;
         }
         Ok(writer.claim().clone())
+    }
+
+    /// Shows the deadline on the resources, where a provider can. The record is what counts, so a failure is only told.
+    async fn renew(&self, claim: &Claim) {
+        let Ok(provider) = self.provider(claim.provider()) else { return };
+        if !provider.descriptor().shows_deadline {
+            return;
+        }
+        for (index, resource) in claim.resources().iter().enumerate() {
+            let Some(id) = resource.id().filter(|_| resource.state() == ResourceState::Present)
+            else {
+                continue;
+            };
+            let renewed = async {
+                let scope = VerifiedScope::verify(provider.as_ref(), claim.scope()).await?;
+                let Sighting::Found(shown) = provider.inspect(id).await? else { return Ok(()) };
+                let held = may_renew(claim, index, &shown, &scope)?;
+                provider.renew(&held, claim.ends_at()).await
+            };
+            if let Err(error) = self.call("show the deadline", renewed).await {
+                tracing::warn!(lease = %claim.lease(), %id, %error, "the deadline is not shown");
+            }
+        }
     }
 
     /// Suppresses every automatic deletion of the lease, also of what is half made or half released.

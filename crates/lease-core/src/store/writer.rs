@@ -128,7 +128,11 @@ impl LeaseWriter {
     /// # Cancel safety
     /// After a cancelled call the resource may be recorded as sent; it is settled by searching.
     pub async fn send(&mut self, index: usize) -> Result<Intent> {
-        self.append(&[Event::Resource { index, change: Change::Sent }]).await?;
+        self.append(&[Event::Resource {
+            index,
+            change: Change::Sent { steady: self.clock.steady() },
+        }])
+        .await?;
         Intent::mint(&self.claim, index)
     }
 
@@ -140,7 +144,11 @@ impl LeaseWriter {
     /// # Cancel safety
     /// As [`LeaseWriter::send`].
     pub async fn resend(&mut self, index: usize) -> Result<Intent> {
-        self.append(&[Event::Resource { index, change: Change::Resent }]).await?;
+        self.append(&[Event::Resource {
+            index,
+            change: Change::Resent { steady: self.clock.steady() },
+        }])
+        .await?;
         Intent::mint(&self.claim, index)
     }
 

@@ -234,6 +234,7 @@ async fn check_kill(what: &str, is_time: impl Fn(&Path) -> bool) {
                 match provider.find(&lease.recall()).await.unwrap() {
                     Sighting::Found(found) => lease.note(Change::Found { id: found.id }).await,
                     Sighting::Absent => continue,
+                    Sighting::Suspects(several) => panic!("{what}: {several:?}"),
                     Sighting::Unclear(error) => panic!("{what}: {error}"),
                 }
             }

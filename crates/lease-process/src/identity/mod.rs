@@ -6,6 +6,10 @@
 #[cfg_attr(not(target_os = "linux"), path = "macos.rs")]
 mod platform;
 
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
+
 use crate::{Pid, ProcessError};
 
 pub(crate) use platform::start_of;
@@ -82,6 +86,20 @@ pub fn liveness(identity: &ProcessIdentity) -> Liveness {
         Ok(_) => Liveness::Dead,
         Err(_) => Liveness::Unknown,
     }
+}
+
+/// The kernel's id of this boot, and how long ago that was, sleep included; `None` when the id cannot be read.
+///
+/// Two processes of one boot measure with it how much time passed between them, whatever is done to the wall clock.
+pub fn since_boot() -> Option<(String, Duration)> {
+    #[cfg(target_os = "linux")]
+    const CLOCK: ClockId = ClockId::Boottime;
+    // There, this one goes on while the machine sleeps.
+    #[cfg(not(target_os = "linux"))]
+    const CLOCK: ClockId = ClockId::Monotonic;
+    let boot = platform::boot_id().ok()?;
+    let elapsed = Duration::try_from(clock_gettime(CLOCK)).ok()?;
+    Some((boot, elapsed))
 }
 
 #[cfg(test)]

@@ -76,7 +76,7 @@ async fn whoever_keeps_changing_its_pid_is_caught() {
     let mark = Mark::new();
     // Bounded, so that a failing test ends, too.
     let hop =
-        "$SIG{TERM} = 'IGNORE'; for (1..2000) { exit if fork; select undef, undef, undef, 0.02 }";
+        "$SIG{TERM} = 'IGNORE'; for (1..1000) { exit if fork; select undef, undef, undef, 0.05 }";
     let hopper = mark
         .put_on(Program::new("perl").arg("-e").arg(hop))
         .stdout(Stream::Null)

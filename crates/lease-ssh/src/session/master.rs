@@ -43,8 +43,8 @@ const LOGIN_TIME_EXTRA: Duration = Duration::from_secs(30);
 /// The place of one lease's connection, whether it is open or not.
 #[derive(Clone, Debug)]
 pub(crate) struct Link {
-    settings: Arc<Settings>,
-    files: LeaseFiles,
+    pub(super) settings: Arc<Settings>,
+    pub(super) files: LeaseFiles,
     control: PathBuf,
 }
 
@@ -114,12 +114,21 @@ impl Link {
 
     /// `ssh` with the lease's configuration and nothing else.
     pub(crate) fn ssh(&self) -> Program {
+        self.ssh_with(&self.files.config())
+    }
+
+    pub(super) fn ssh_with(&self, config: &Path) -> Program {
         // The shell that ssh hands a proxy command to must be one that reads our quoting.
         Program::new("ssh")
             .inherit_env(self.settings.environment.iter().cloned())
             .env("SHELL", "/bin/sh")
             .arg("-F")
-            .arg(self.files.config())
+            .arg(config)
+    }
+
+    /// How long one login may take at the most.
+    pub(super) fn login_time_max(&self) -> Duration {
+        self.settings.connect_timeout + LOGIN_TIME_EXTRA
     }
 
     async fn login(&self) -> Result<()> {
@@ -129,7 +138,7 @@ impl Link {
         let persist = format!("ControlPersist={}", self.settings.persist.as_secs().max(1));
         let program =
             self.ssh().args(["-M", "-N", "-f", "-T", "-o", persist.as_str(), "--", self.lease()]);
-        let deadline = self.settings.connect_timeout + LOGIN_TIME_EXTRA;
+        let deadline = self.login_time_max();
         let (status, said) = into_background(&program, deadline).await?;
         if !status.success() {
             let proxy_said = fs::read(self.files.proxy_log()).unwrap_or_default();
@@ -221,7 +230,7 @@ async fn into_background(program: &Program, deadline: Duration) -> Result<(Exit,
     Ok((status, said))
 }
 
-async fn run(program: &Program, deadline: Duration) -> Result<Output> {
+pub(super) async fn run(program: &Program, deadline: Duration) -> Result<Output> {
     let limits = Limits { deadline, ..Limits::default() };
     output(program, limits).await.map_err(|error| {
         if let ProcessError::Deadline { after, .. } = error {

@@ -3,10 +3,11 @@
 mod channel;
 mod classify;
 mod master;
+mod stranger;
 
 use std::sync::Arc;
 
-pub(crate) use channel::{End, Ends3, REQUEST_BYTES_MAX, end_of, request};
+pub(crate) use channel::{End, Ends3, REQUEST_BYTES_MAX, Reply, end_of, request};
 pub(crate) use master::Link;
 
 use crate::error::{Result, SshError};

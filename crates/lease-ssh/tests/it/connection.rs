@@ -252,3 +252,61 @@ async fn a_long_runtime_directory_is_refused_with_a_reason() {
 fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
+
+#[tokio::test]
+async fn a_strangers_machine_is_tried_and_nothing_of_it_is_remembered() {
+    use lease_core::{Recognition, Transport};
+
+    let (it, stranger) = (Box::new().await, Box::new().await);
+    let lease = LEASE.parse().unwrap();
+    let reach = |of: &Box| lease_core::Reach {
+        host: "box".to_owned(),
+        port: 22,
+        user: of.endpoint.user.clone(),
+        proxy: of.sshd.clone(),
+        host_key: lease_core::HostKey::FirstUse,
+        root: of.root.as_str().to_owned(),
+        ready_file: None,
+    };
+    let transport: &dyn Transport = &it.client;
+    let refused = transport.recognise(&lease, &reach(&stranger)).await.unwrap();
+    assert!(
+        matches!(&refused, Recognition::NotOurs { why } if why.contains("denied")),
+        "{refused:?}"
+    );
+    let mut dead = reach(&stranger);
+    dead.proxy = vec!["/bin/false".to_owned()];
+    let unclear = transport.recognise(&lease, &dead).await.unwrap();
+    assert!(matches!(unclear, Recognition::Unclear { .. }), "{unclear:?}");
+    // The stranger's host key was seen first, and neither pins ours nor is held against it.
+    assert_eq!(transport.recognise(&lease, &reach(&it)).await.unwrap(), Recognition::Ours);
+    assert_eq!(it.client.host_key(LEASE).unwrap(), None);
+    assert!(it.client.resume(LEASE).await.unwrap().is_none(), "no connection stays open");
+    stranger.end().await;
+    it.end().await;
+}
+
+#[tokio::test]
+async fn a_box_is_ready_once_it_says_that_it_is_set_up() {
+    use lease_core::{Probe, Transport};
+
+    let it = Box::new().await;
+    let lease = LEASE.parse().unwrap();
+    let marker = it.at("set up 'here'");
+    let reach = lease_core::Reach {
+        host: "box".to_owned(),
+        port: 22,
+        user: it.endpoint.user.clone(),
+        proxy: it.sshd.clone(),
+        host_key: lease_core::HostKey::FirstUse,
+        root: it.root.as_str().to_owned(),
+        ready_file: Some(marker.display().to_string()),
+    };
+    let transport: &dyn Transport = &it.client;
+    let early = transport.probe(&lease, &reach).await.unwrap();
+    assert!(matches!(&early, Probe::NotYet { why } if why.contains("set up")), "{early:?}");
+    fs::write(&marker, "").unwrap();
+    let ready = transport.probe(&lease, &reach).await.unwrap();
+    assert!(matches!(ready, Probe::Ready { .. }), "{ready:?}");
+    it.end().await;
+}

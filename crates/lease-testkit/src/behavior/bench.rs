@@ -6,12 +6,13 @@ use std::time::Duration;
 use lease_core::descriptor::Ownership;
 use lease_core::error::{Effect, ErrorKind};
 use lease_core::journal::{Change, Disposition, Event, Intended, Opened};
+use lease_core::proof::may_renew;
 use lease_core::retry::{Bounds, Pace};
 use lease_core::spec::{Deadlines, Retention};
 use lease_core::store::memory::MemoryStore;
 use lease_core::store::{LeaseWriter, Store};
 use lease_core::{
-    Candidate, Descriptor, Entropy, Error, Found, Intent, LeaseId, Nonce, OsEntropy, Owned,
+    Candidate, Descriptor, Entropy, Error, Found, Held, Intent, LeaseId, Nonce, OsEntropy, Owned,
     Provider, ResourceId, ResourceState, Result, Scope, Sighting, Slug, VerifiedScope,
 };
 
@@ -47,7 +48,7 @@ impl<'h> Bench<'h> {
         Ok(Self { harness, provider, scope, store, leases: Vec::new(), planted: Vec::new() })
     }
 
-    pub(super) fn descriptor(&self) -> &'static Descriptor {
+    pub(super) fn descriptor(&self) -> &Descriptor {
         self.provider.descriptor()
     }
 
@@ -210,6 +211,9 @@ impl<'h> Bench<'h> {
                 Sighting::Absent => {
                     return Err(Broken(format!("{id} was created and is called absent")));
                 }
+                Sighting::Suspects(_) => {
+                    return Err(Broken(format!("{id} is one id, and several answered")));
+                }
                 Sighting::Unclear(error) => error.to_string(),
             };
             if !pace.wait(None).await {
@@ -224,6 +228,9 @@ impl<'h> Bench<'h> {
         loop {
             let last = match self.provider.inspect(id).await? {
                 Sighting::Absent => return Ok(()),
+                Sighting::Suspects(_) => {
+                    return Err(Broken(format!("{id} is one id, and several answered")));
+                }
                 Sighting::Found(found) => format!("{:?}", found.status),
                 Sighting::Unclear(error) => error.to_string(),
             };
@@ -250,6 +257,18 @@ impl<'h> Bench<'h> {
                 .await?;
         }
         Ok(writer.own(index, &found, &verified, ownership).await?)
+    }
+
+    /// Passes the gate for writing on one resource, as a touch would.
+    pub(super) async fn hold(
+        &mut self,
+        handle: Handle,
+        index: usize,
+        shown: &Found,
+    ) -> Result<Held, Broken> {
+        let verified = VerifiedScope::verify(self.provider.as_ref(), &self.scope).await?;
+        let claim = self.lease(handle)?.writer.claim();
+        may_renew(claim, index, shown, &verified).map_err(|refusal| Broken(refusal.to_string()))
     }
 
     /// Records what a test has proven itself, so that the next resource in line may be destroyed.

@@ -4,6 +4,8 @@ use lease_core::Sighting;
 use lease_core::descriptor::{Ownership, Replay};
 use lease_core::error::{Effect, ErrorKind};
 
+use std::time::Duration;
+
 use super::bench::Bench;
 use super::{Broken, Held, Proof, does_not_apply, ensure};
 
@@ -20,6 +22,9 @@ pub(super) async fn create_then_inspect_finds_it(bench: &mut Bench<'_>) -> Proof
                 }
                 Sighting::Absent => {
                     return Err(Broken(format!("{id} was answered and is called absent")));
+                }
+                Sighting::Suspects(_) => {
+                    return Err(Broken(format!("{id} is one id, and several answered")));
                 }
                 Sighting::Unclear(error) => {
                     ensure(pace.elapsed() <= bench.descriptor().settle, || {
@@ -108,4 +113,33 @@ pub(super) async fn create_never_takes_a_look_alike(bench: &mut Bench<'_>) -> Pr
     let untouched = bench.harness.look_alike_is_untouched(&foreign).await?;
     ensure(untouched, || format!("{foreign} is foreign and was changed"))?;
     Ok(Held::Shown)
+}
+
+pub(super) async fn renew_keeps_the_marks(bench: &mut Bench<'_>) -> Proof {
+    let lease = bench.make().await?;
+    for index in bench.own_resources(lease)? {
+        let id = bench.made_id(lease, index)?;
+        let before = bench.wait_shown(&id).await?;
+        if bench.descriptor().ownership == Ownership::CreateAnswer {
+            // Without marks there is no token to renew with, and a provider that needs one must not show deadlines.
+            ensure(!bench.descriptor().shows_deadline, || {
+                "it shows deadlines and has no marks".to_owned()
+            })?;
+            continue;
+        }
+        let held = bench.hold(lease, index, &before).await?;
+        for span in [Some(600), Some(60), None] {
+            let ends_at = span.map(|it| bench.harness.clock().now().after(Duration::from_secs(it)));
+            bench.provider.renew(&held, ends_at).await?;
+            let after = bench.wait_shown(&id).await?;
+            ensure(after.marks == before.marks && after.name == before.name, || {
+                format!("{id} showed {before:?}, and after a renewal {after:?}")
+            })?;
+        }
+    }
+    if bench.descriptor().shows_deadline {
+        Ok(Held::Shown)
+    } else {
+        Ok(does_not_apply("no deadline is shown, and renewing changed nothing"))
+    }
 }

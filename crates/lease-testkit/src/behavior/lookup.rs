@@ -4,7 +4,7 @@ use lease_core::Sighting;
 use lease_core::descriptor::Ownership;
 
 use super::bench::{Bench, stranger};
-use super::{Held, Proof, does_not_apply, ensure};
+use super::{Broken, Held, Proof, does_not_apply, ensure};
 
 pub(super) async fn find_before_create_is_absent(bench: &mut Bench<'_>) -> Proof {
     let lease = bench.intend().await?;
@@ -30,6 +30,15 @@ pub(super) async fn find_after_create_is_found(bench: &mut Bench<'_>) -> Proof {
                 (Sighting::Found(found), _) => {
                     ensure(found.id == id, || format!("{id} was created, {} was found", found.id))?;
                     break;
+                }
+                (Sighting::Suspects(suspects), Ownership::CreateAnswer) => {
+                    let among_them = suspects.iter().any(|it| it.id == id);
+                    ensure(among_them, || format!("{id} was created and is no suspect"))?;
+                    break;
+                }
+                (Sighting::Suspects(suspects), Ownership::Marks) => {
+                    let count = suspects.len();
+                    return Err(Broken(format!("marks decide, and {count} could be it")));
                 }
                 // Without marks, "something has this name" is all that a search can honestly say.
                 (Sighting::Unclear(_), Ownership::CreateAnswer) => break,
@@ -89,7 +98,7 @@ pub(super) async fn inspect_of_foreign_shows_foreign_marks(bench: &mut Bench<'_>
                 format!("{foreign} is foreign and shows our marks")
             })?,
             // A provider that sees only its own may not see it at all.
-            Sighting::Absent | Sighting::Unclear(_) => {}
+            Sighting::Absent | Sighting::Suspects(_) | Sighting::Unclear(_) => {}
         }
     }
     if planted == 0 {

@@ -6,7 +6,7 @@ use lease_core::journal::Disposition;
 use lease_core::{Error, Spec};
 
 use super::bench::Bench;
-use super::{Broken, Held, Proof, ensure};
+use super::{Broken, Held, Proof, does_not_apply, ensure};
 
 pub(super) async fn descriptor_is_sound(bench: &mut Bench<'_>) -> Proof {
     let descriptor = bench.descriptor();
@@ -118,4 +118,26 @@ fn is_plain_refusal(error: &Error) -> bool {
     // A provider without classes or types says so.
     matches!(error.kind(), ErrorKind::Invalid | ErrorKind::Unsupported)
         && error.effect() == Effect::None
+}
+
+pub(super) async fn sizes_mutates_nothing(bench: &mut Bench<'_>) -> Proof {
+    let before = bench.listed_ids().await?;
+    bench.provider.sizes().await?;
+    let after = bench.listed_ids().await?;
+    ensure(before == after, || format!("before {before:?}, after {after:?}"))?;
+    Ok(Held::Shown)
+}
+
+pub(super) async fn sizes_can_be_planned(bench: &mut Bench<'_>) -> Proof {
+    let sizes = bench.provider.sizes().await?;
+    if sizes.is_empty() {
+        return Ok(does_not_apply("there is only one kind of machine"));
+    }
+    for size in sizes.iter().filter(|it| it.available != Some(false)) {
+        let mut spec = bench.harness.spec();
+        spec.class = None;
+        spec.machine_type = Some(size.machine_type.clone());
+        bench.provider.plan(&spec).await?;
+    }
+    Ok(Held::Shown)
 }

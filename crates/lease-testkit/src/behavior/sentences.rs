@@ -20,6 +20,8 @@ macro_rules! with_behavior_sentences {
             inspect_of_a_stranger_is_absent inspect_of_foreign_shows_foreign_marks
             list_is_complete_or_an_error list_shows_what_create_made list_hides_foreign
             destroy_then_absent destroy_twice_is_success destroy_takes_only_its_own
+            renew_keeps_the_marks
+            sizes_mutates_nothing sizes_can_be_planned
             doctor_mutates_nothing doctor_reports
         }
     };
@@ -133,9 +135,10 @@ macro_rules! bodies {
 async fn body(bench: &mut Bench<'_>, sentence: &str) -> Proof {
     bodies!(bench, sentence,
         planning: descriptor_is_sound scope_is_stable scope_mutates_nothing plan_mutates_nothing
-            plan_refuses_unknown_options plan_is_not_empty doctor_mutates_nothing doctor_reports;
+            plan_refuses_unknown_options plan_is_not_empty sizes_mutates_nothing
+            sizes_can_be_planned doctor_mutates_nothing doctor_reports;
         create: create_then_inspect_finds_it create_writes_the_marks create_twice_makes_one
-            create_never_takes_a_look_alike;
+            create_never_takes_a_look_alike renew_keeps_the_marks;
         lookup: find_before_create_is_absent find_after_create_is_found find_ignores_look_alikes
             inspect_of_a_stranger_is_absent inspect_of_foreign_shows_foreign_marks;
         listing: list_is_complete_or_an_error list_shows_what_create_made list_hides_foreign;

@@ -95,11 +95,12 @@ fn journal(
         proxy: Vec::new(),
         host_key: HostKey::Pinned("ssh-ed25519 AAAA".to_owned()),
         root: "/work".to_owned(),
+        ready_file: None,
     };
     let events = [
         Event::Opened(Box::new(opened)),
         Event::Intended(vec![intended]),
-        Event::Resource { index: 0, change: Change::Sent },
+        Event::Resource { index: 0, change: Change::Sent { steady: None } },
         Event::Resource { index: 0, change: Change::Created { id: lease.as_str().parse()? } },
         Event::Ready(reach),
     ];

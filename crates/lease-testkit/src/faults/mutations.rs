@@ -9,8 +9,9 @@ use lease_core::journal::{Change, Event, FORMAT, Opened, Record, Sequence};
 use lease_core::provider::Check;
 use lease_core::store::{Entry, LockGuard, LockKind};
 use lease_core::{
-    Candidate, Claim, Created, Descriptor, Error, InstallationId, Intent, Inventory, LeaseId,
-    Marks, Owned, Provider, ResourceId, Result, Scope, Sighting, Slug, Spec, Store, Timestamp,
+    Candidate, Claim, Created, Descriptor, Error, Held, InstallationId, Intent, Inventory, LeaseId,
+    Marks, Owned, Provider, ResourceId, Result, Scope, Sighting, Size, Slug, Spec, Store,
+    Timestamp,
 };
 
 use super::mutant::Mutant;
@@ -75,7 +76,7 @@ impl InfectedProvider {
 
 #[async_trait]
 impl Provider for InfectedProvider {
-    fn descriptor(&self) -> &'static Descriptor {
+    fn descriptor(&self) -> &Descriptor {
         match self.mutant {
             Mutant::ReplayPromisedFalsely => Flavor::UniqueNames.descriptor(),
             Mutant::SettlesAtOnce => &crate::sim::SETTLES_AT_ONCE,
@@ -172,6 +173,14 @@ impl Provider for InfectedProvider {
         self.inner.destroy(owned).await.map_err(|error| self.mutate_error(error))
     }
 
+    async fn renew(&self, held: &Held, ends_at: Option<Timestamp>) -> Result<()> {
+        self.inner.renew(held, ends_at).await
+    }
+
+    async fn sizes(&self) -> Result<Vec<Size>> {
+        self.inner.sizes().await
+    }
+
     async fn doctor(&self) -> Result<Vec<Check>> {
         self.inner.doctor().await
     }
@@ -194,7 +203,10 @@ impl WriteBehindStore {
 
     fn is_put_off(&self, events: &[Event]) -> bool {
         let sent = |it: &Event| {
-            matches!(it, Event::Resource { change: Change::Sent | Change::Resent, .. })
+            matches!(
+                it,
+                Event::Resource { change: Change::Sent { .. } | Change::Resent { .. }, .. }
+            )
         };
         match self.mutant {
             Mutant::NoIntent => events.iter().all(sent),

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use lease_core::provider::Check;
 use lease_core::{
-    Candidate, Created, Descriptor, Intent, Inventory, Owned, Provider, ResourceId, Result, Scope,
-    Sighting, Spec,
+    Candidate, Created, Descriptor, Held, Intent, Inventory, Owned, Provider, ResourceId, Result,
+    Scope, Sighting, Size, Spec, Timestamp,
 };
 
 use super::point::Point;
@@ -27,7 +27,7 @@ impl FaultyProvider {
 
 #[async_trait]
 impl Provider for FaultyProvider {
-    fn descriptor(&self) -> &'static Descriptor {
+    fn descriptor(&self) -> &Descriptor {
         self.inner.descriptor()
     }
 
@@ -64,6 +64,14 @@ impl Provider for FaultyProvider {
     async fn destroy(&self, owned: &Owned) -> Result<()> {
         let fault = self.script.arrive(Point::Destroy, Some(owned.name()));
         self.script.meet(Point::Destroy, fault, self.inner.destroy(owned)).await
+    }
+
+    async fn renew(&self, held: &Held, ends_at: Option<Timestamp>) -> Result<()> {
+        self.inner.renew(held, ends_at).await
+    }
+
+    async fn sizes(&self) -> Result<Vec<Size>> {
+        self.inner.sizes().await
     }
 
     async fn doctor(&self) -> Result<Vec<Check>> {

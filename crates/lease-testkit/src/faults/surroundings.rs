@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use lease_core::watch::Guardian;
-use lease_core::{Host, LeaseId, Probe, Reach, Result, Transport};
+use lease_core::{Host, LeaseId, Probe, Reach, Recognition, Result, Scope, Transport};
 
 use super::point::Point;
 use super::script::Script;
@@ -34,6 +34,11 @@ impl Transport for FaultyTransport {
         self.script.meet(Point::Probe, fault, self.inner.probe(lease, reach)).await
     }
 
+    async fn recognise(&self, lease: &LeaseId, reach: &Reach) -> Result<Recognition> {
+        let fault = self.script.arrive(Point::Probe, None);
+        self.script.meet(Point::Probe, fault, self.inner.recognise(lease, reach)).await
+    }
+
     async fn connect(&self, lease: &LeaseId, reach: &Reach) -> Result<Box<dyn Host>> {
         self.inner.connect(lease, reach).await
     }
@@ -59,8 +64,8 @@ impl<G> FaultyGuardian<G> {
 
 #[async_trait]
 impl<G: Guardian> Guardian for FaultyGuardian<G> {
-    async fn ensure(&self, lease: &LeaseId) -> Result<()> {
+    async fn ensure(&self, lease: &LeaseId, scope: &Scope) -> Result<()> {
         let fault = self.script.arrive(Point::Guard, None);
-        self.script.meet(Point::Guard, fault, self.inner.ensure(lease)).await
+        self.script.meet(Point::Guard, fault, self.inner.ensure(lease, scope)).await
     }
 }

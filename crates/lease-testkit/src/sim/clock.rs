@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime};
 
-use lease_core::{Clock, Timestamp};
+use lease_core::{Clock, Steady, Timestamp};
 use tokio::time::Instant;
 
 /// 2026-01-01T00:00:00Z.
@@ -39,6 +39,11 @@ impl Clock for SimClock {
         let offset = self.offset_ms.load(Ordering::SeqCst);
         Timestamp::from_millis(elapsed.saturating_add_signed(offset))
     }
+
+    fn steady(&self) -> Option<Steady> {
+        let ms = lease_core::time::millis(self.started.elapsed());
+        Some(Steady { boot: "simulated".to_owned(), ms })
+    }
 }
 
 /// The machine's own clock.
@@ -50,5 +55,9 @@ impl Clock for WallClock {
     fn now(&self) -> Timestamp {
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         Timestamp::from_millis(0).after(since.unwrap_or(Duration::ZERO))
+    }
+
+    fn steady(&self) -> Option<Steady> {
+        None
     }
 }

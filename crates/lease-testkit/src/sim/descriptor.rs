@@ -32,6 +32,8 @@ const UNIQUE_NAMES: Descriptor = Descriptor {
     host_key: HostKeyTrust::Pinned,
     replay: Replay::UniqueName,
     settle: SETTLE,
+    landing: SETTLE,
+    shows_deadline: true,
     sandbox: true,
     resources: &["key", "machine"],
     caveat: "it does not exist",
@@ -46,12 +48,16 @@ const KEYED: Descriptor = Descriptor {
 
 const SEARCHING: Descriptor = Descriptor { replay: Replay::Never, ..UNIQUE_NAMES };
 
-const MARKLESS: Descriptor =
-    Descriptor { ownership: Ownership::CreateAnswer, replay: Replay::Never, ..UNIQUE_NAMES };
+const MARKLESS: Descriptor = Descriptor {
+    ownership: Ownership::CreateAnswer,
+    replay: Replay::Never,
+    shows_deadline: false,
+    ..UNIQUE_NAMES
+};
 
 /// A descriptor that promises too much: in truth a create may land late.
 pub(crate) const SETTLES_AT_ONCE: Descriptor =
-    Descriptor { settle: Duration::ZERO, ..UNIQUE_NAMES };
+    Descriptor { settle: Duration::ZERO, landing: Duration::ZERO, ..UNIQUE_NAMES };
 
 impl Flavor {
     /// Every flavour.

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use lease_core::watch::{Census, Guardian};
-use lease_core::{LeaseId, Liveness, Owner, Result};
+use lease_core::{LeaseId, Liveness, Owner, Result, Scope};
 
 /// The processes of the simulated machine. Clones are the same machine.
 #[derive(Clone, Debug, Default)]
@@ -53,7 +53,7 @@ impl Watchman {
 
 #[async_trait]
 impl Guardian for Watchman {
-    async fn ensure(&self, lease: &LeaseId) -> Result<()> {
+    async fn ensure(&self, lease: &LeaseId, _scope: &Scope) -> Result<()> {
         self.called_for.lock().unwrap_or_else(PoisonError::into_inner).insert(lease.clone());
         Ok(())
     }

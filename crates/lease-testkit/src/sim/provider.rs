@@ -6,8 +6,8 @@ use lease_core::error::{Effect, ErrorKind};
 use lease_core::journal::Disposition;
 use lease_core::provider::{Check, Verdict, refuse_unknown_options};
 use lease_core::{
-    Candidate, Created, Descriptor, Error, Found, HostKey, Intent, Inventory, Owned, Provider,
-    Reach, ResourceId, Result, Scope, Sighting, Spec, Status, Template,
+    Candidate, Created, Descriptor, Error, Found, Held, HostKey, Intent, Inventory, Owned,
+    Provider, Reach, ResourceId, Result, Scope, Sighting, Size, Spec, Status, Template, Timestamp,
 };
 
 use super::descriptor::Flavor;
@@ -77,6 +77,7 @@ impl SimProvider {
             proxy: Vec::new(),
             host_key,
             root: "/work".to_owned(),
+            ready_file: None,
         }
     }
 
@@ -102,7 +103,7 @@ impl SimProvider {
 
 #[async_trait]
 impl Provider for SimProvider {
-    fn descriptor(&self) -> &'static Descriptor {
+    fn descriptor(&self) -> &Descriptor {
         self.flavor.descriptor()
     }
 
@@ -180,6 +181,26 @@ impl Provider for SimProvider {
     async fn destroy(&self, owned: &Owned) -> Result<()> {
         let ended = self.world.end(&owned.scope().account, owned.id()).await;
         ended.map_err(|error| refusal("destroy a resource", &error))
+    }
+
+    async fn renew(&self, held: &Held, ends_at: Option<Timestamp>) -> Result<()> {
+        let renewed = self.world.renew(held.id(), held.marks(), ends_at);
+        renewed.map_err(|error| refusal("show the deadline", &error))
+    }
+
+    async fn sizes(&self) -> Result<Vec<Size>> {
+        let types = CLASSES.iter().flat_map(|(class, types)| {
+            types.iter().map(|machine_type| Size {
+                classes: vec![(*class).to_owned()],
+                machine_type: (*machine_type).to_owned(),
+                cores: 1,
+                memory_gib: 1.0,
+                notes: String::new(),
+                price_per_hour: None,
+                available: Some(true),
+            })
+        });
+        Ok(types.collect())
     }
 
     async fn doctor(&self) -> Result<Vec<Check>> {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use lease_core::error::ErrorKind;
-use lease_core::{Error, Host, HostKey, LeaseId, Probe, Reach, Result, Transport};
+use lease_core::{Error, Host, HostKey, LeaseId, Probe, Reach, Recognition, Result, Transport};
 
 use super::provider::{host_key_of, id_of_host};
 use crate::world::{Shown, Violation, World};
@@ -72,6 +72,15 @@ impl Transport for SimTransport {
 
     async fn probe(&self, lease: &LeaseId, reach: &Reach) -> Result<Probe> {
         Ok(self.try_login(lease, reach))
+    }
+
+    async fn recognise(&self, lease: &LeaseId, reach: &Reach) -> Result<Recognition> {
+        let stranger = Reach { host_key: HostKey::FirstUse, ..reach.clone() };
+        Ok(match self.try_login(lease, &stranger) {
+            Probe::Ready { .. } => Recognition::Ours,
+            Probe::Never { why } => Recognition::NotOurs { why },
+            Probe::NotYet { why } => Recognition::Unclear { why },
+        })
     }
 
     async fn connect(&self, _lease: &LeaseId, _reach: &Reach) -> Result<Box<dyn Host>> {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lease_core::{Marks, ResourceId};
+use lease_core::{Marks, ResourceId, Timestamp};
 
 /// What a resource is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +72,8 @@ pub struct Entry {
     pub gone_at: Option<Duration>,
     /// Who destroyed it.
     pub ended_by: Option<Origin>,
+    /// The deadline that it shows.
+    pub ends_at: Option<Timestamp>,
 }
 
 impl Entry {

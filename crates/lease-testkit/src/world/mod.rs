@@ -192,8 +192,16 @@ impl World {
             stopping_at: None,
             gone_at: None,
             ended_by: None,
+            ends_at: None,
         });
         id
+    }
+
+    /// Loses the marks of one resource, as a careless rewrite of its labels would.
+    pub fn forget_marks(&self, id: &ResourceId) {
+        for entry in self.lock().entries.iter_mut().filter(|it| it.id == *id) {
+            entry.marks = None;
+        }
     }
 
     /// Puts foreign twins of everything of ours into the other account: the same ids, the same names, no marks.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lease_core::spec::Retention;
-use lease_core::{Claim, Marks, ResourceId, ResourceState};
+use lease_core::{Claim, Marks, ResourceId, ResourceState, Timestamp};
 
 use super::{Entry, Kind, Origin, State, Twist, Violation, World};
 
@@ -54,6 +54,25 @@ impl World {
             drop(state.accept(&order, None));
         }
         Ok(id)
+    }
+
+    /// Writes a deadline on what has these marks and on nothing else.
+    pub(crate) fn renew(
+        &self,
+        id: &ResourceId,
+        marks: &Marks,
+        ends_at: Option<Timestamp>,
+    ) -> Result<(), WireError> {
+        let mut state = self.lock();
+        let now = state.now();
+        let held = state.entries.iter_mut().find(|it| it.id == *id && it.exists(now));
+        match held {
+            Some(entry) if entry.marks.as_ref() == Some(marks) => {
+                entry.ends_at = ends_at;
+                Ok(())
+            }
+            Some(_) | None => Err(WireError::NameTaken(id.clone())),
+        }
     }
 
     /// Looks at one id in the account of the credentials.
@@ -283,6 +302,7 @@ impl State {
             stopping_at: None,
             gone_at: None,
             ended_by: None,
+            ends_at: None,
         });
         id
     }

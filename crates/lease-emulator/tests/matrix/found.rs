@@ -1,0 +1,35 @@
+//! What the matrix found once, each as one run.
+
+use http::Method;
+
+use crate::backend::Vendor;
+use crate::fault::Fault;
+use crate::life::Life;
+use crate::matrix::replay;
+use crate::notes::Planned;
+
+/// Replays a life of Hetzner's with `fault` at the request before the create number `number` of an SSH key, or at it.
+fn replay_near_key(life: Life, number: usize, offset: usize, fault: Fault) -> crate::matrix::Run {
+    let base = replay(Vendor::Hetzner, life, &[], None);
+    let is_key = |at: &usize| {
+        let passed = &base.trace[*at];
+        passed.method == Method::POST && passed.path == "/v1/ssh_keys"
+    };
+    let at = (0..base.trace.len()).filter(is_key).nth(number).unwrap() - offset;
+    replay(Vendor::Hetzner, life, &[Planned { at, fault }], None)
+}
+
+#[test]
+fn a_key_that_moves_while_a_candidate_is_cleared_creates_nothing_elsewhere() {
+    for offset in 1..5 {
+        let run = replay_near_key(Life::SoldOut, 1, offset, Fault::AccountMoved);
+        assert_eq!(run.complaint(), None, "{offset} requests before");
+    }
+}
+
+#[test]
+fn what_comes_back_after_a_release_is_reclaimed_without_what_merely_carries_its_lease() {
+    let run = replay_near_key(Life::Keep, 0, 0, Fault::Late);
+    assert_eq!(run.complaint(), None);
+    assert!(run.came_back);
+}

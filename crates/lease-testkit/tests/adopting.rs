@@ -1,0 +1,185 @@
+//! What exists without a record: who may take it over, who is only told of it, and what is reclaimed by itself.
+
+#![expect(clippy::unwrap_used, reason = "a failed expectation is the test")]
+
+use std::time::Duration;
+
+use lease_core::engine::{Acquire, By, Outcome, Release, Step, Whose, plan};
+use lease_core::error::ErrorKind;
+use lease_core::retry::pause;
+use lease_core::spec::Retention;
+use lease_core::state::Phase;
+use lease_core::{Claim, Clock, Deadlines, Engine, Marks, ResourceId, Spec, Timestamp};
+use lease_testkit::faults::Stage;
+use lease_testkit::sim::{Flavor, SimClock};
+use lease_testkit::world::{HOME, Kind};
+
+fn stage(flavor: Flavor) -> Stage {
+    Stage::new(flavor, &[], None).unwrap()
+}
+
+async fn acquired(engine: &Engine) -> Claim {
+    engine.acquire(Acquire::new(Spec::new("sim"))).await.unwrap()
+}
+
+fn by_person() -> Release {
+    Release { by: By::Person, why: "a test".to_owned(), keep: false }
+}
+
+/// Marks of a lease that nobody here ever had.
+fn marks_of_another_installation(like: &Marks) -> Marks {
+    Marks {
+        lease: "lse-zzzzzzzzzzzzzzzzzzzz".parse().unwrap(),
+        installation: "y".repeat(like.installation.as_str().len()).parse().unwrap(),
+        nonce: "z".repeat(26).parse().unwrap(),
+    }
+}
+
+fn is_alive(stage: &Stage, id: &ResourceId) -> bool {
+    stage.world().ledger().iter().any(|it| it.id == *id && it.stopping_at.is_none())
+}
+
+/// Everything of one lease, key and machine, as another installation left it when its records were lost.
+async fn left_by_a_lost_installation(stage: &Stage) -> (ResourceId, ResourceId) {
+    let claim = acquired(&stage.engine()).await;
+    let marks = stage.world().ours_alive().first().unwrap().marks.clone().unwrap();
+    let foreign = marks_of_another_installation(&marks);
+    let other = Marks { nonce: "x".repeat(26).parse().unwrap(), ..foreign.clone() };
+    let key = stage.world().plant(HOME, Kind::Key, &format!("{}-0", foreign.lease), Some(foreign));
+    let name = format!("{}-1", other.lease);
+    let machine = stage.world().plant(HOME, Kind::Machine, &name, Some(other));
+    stage.engine().release(claim.lease(), by_person()).await.unwrap();
+    (key, machine)
+}
+
+#[tokio::test(start_paused = true)]
+async fn marks_of_another_installation_are_shown_with_their_evidence_and_never_acted_on() {
+    let stage = stage(Flavor::UniqueNames);
+    let (key, machine) = left_by_a_lost_installation(&stage).await;
+    let engine = stage.engine();
+    let steps = plan(&engine.observe(None).await.unwrap(), SimClock::new().now());
+    for id in [&key, &machine] {
+        let shown = steps.iter().any(|it| {
+            matches!(it, Step::Orphan { found, whose: Whose::AnotherInstallations, why, .. }
+                if found.id == *id && why.contains("lse-zzzzzzzzzzzzzzzzzzzz"))
+        });
+        assert!(shown, "{steps:?}");
+    }
+    assert!(engine.execute(&steps).await.done.is_empty());
+    assert!(is_alive(&stage, &key) && is_alive(&stage, &machine));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_adopted_lease_has_all_its_parts_is_kept_and_is_released_by_a_person_only() {
+    let stage = stage(Flavor::UniqueNames);
+    let (key, machine) = left_by_a_lost_installation(&stage).await;
+    let engine = stage.engine();
+    let claim = engine.adopt("sim", &machine, None).await.unwrap();
+    assert_eq!((claim.phase(), claim.retention()), (Phase::Kept, Retention::Keep));
+    let ids: Vec<_> = claim.resources().iter().filter_map(|it| it.id().cloned()).collect();
+    assert_eq!(
+        ids,
+        [key.clone(), machine.clone()],
+        "the key comes before the machine that uses it"
+    );
+
+    pause(Duration::from_secs(7 * 24 * 3600)).await;
+    stage.look_and_act().await;
+    assert!(is_alive(&stage, &machine), "nothing automatic touches it");
+    let again = engine.adopt("sim", &key, None).await.unwrap_err();
+    assert_eq!(again.kind(), ErrorKind::Conflict, "{again}");
+
+    let outcome = engine.release(claim.lease(), by_person()).await.unwrap();
+    assert!(matches!(outcome, Outcome::Released), "{outcome:?}");
+    assert!(!is_alive(&stage, &key) && !is_alive(&stage, &machine));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_carries_no_marks_is_somebody_elses_and_what_is_leased_is_taken() {
+    let stage = stage(Flavor::UniqueNames);
+    let engine = stage.engine();
+    let claim = acquired(&engine).await;
+    let foreign = stage.world().plant(HOME, Kind::Machine, "somebodys", None);
+    let refused = engine.adopt("sim", &foreign, None).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Refused, "{refused}");
+    let machine = claim.resources().last().unwrap().id().unwrap();
+    let taken = engine.adopt("sim", machine, None).await.unwrap_err();
+    assert_eq!(taken.kind(), ErrorKind::Conflict, "{taken}");
+    let unknown = engine.adopt("sim", &"r999999".parse().unwrap(), None).await.unwrap_err();
+    assert_eq!(unknown.kind(), ErrorKind::NotFound, "{unknown}");
+    assert!(is_alive(&stage, &foreign));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_released_lease_had_is_reclaimed_when_it_shows_up_after_all() {
+    let stage = stage(Flavor::UniqueNames);
+    let engine = stage.engine();
+    let claim = acquired(&engine).await;
+    let machine = stage.world().ours_alive().into_iter().find(|it| it.kind == Kind::Machine);
+    let machine = machine.unwrap();
+    engine.release(claim.lease(), by_person()).await.unwrap();
+    // The provider accepted the create a second time, long after everything was proven gone.
+    let late = stage.world().plant(HOME, Kind::Machine, &machine.name, machine.marks.clone());
+    let view = engine.observe(None).await.unwrap();
+    let steps = plan(&view, SimClock::new().now());
+    assert!(matches!(steps.as_slice(), [Step::Reclaim { found, .. }] if found.id == late));
+    let report = engine.execute(&steps).await;
+    assert!(
+        matches!(report.done.as_slice(), [done] if matches!(done.result, Ok(Outcome::Released)))
+    );
+    assert!(!is_alive(&stage, &late));
+    assert!(stage.live_claims().await.is_empty(), "its record went the way of the first one");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_without_marks_is_adopted_by_its_exact_id() {
+    let stage = stage(Flavor::Markless);
+    let engine = stage.engine();
+    let machine = stage.world().plant(HOME, Kind::Machine, "mine-i-swear", None);
+    let claim = engine.adopt("sim", &machine, Some("my-box".parse().unwrap())).await.unwrap();
+    assert_eq!((claim.slug().as_str(), claim.phase()), ("my-box", Phase::Kept));
+    let outcome = engine.release(claim.lease(), by_person()).await.unwrap();
+    assert!(matches!(outcome, Outcome::Released), "{outcome:?}");
+    assert!(!is_alive(&stage, &machine));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_touch_moves_the_deadline_that_the_machine_shows() {
+    let stage = stage(Flavor::UniqueNames);
+    let engine = stage.engine();
+    let claim = acquired(&engine).await;
+    let shown = || {
+        let ledger = stage.world().ledger();
+        let machine = ledger.iter().find(|it| it.kind == Kind::Machine).unwrap();
+        (machine.ends_at, machine.marks.clone())
+    };
+    let (before, marks) = shown();
+    assert_eq!(before, None);
+    let ends_at = Timestamp::from_millis(4_102_444_800_000);
+    let deadlines = Deadlines { idle_ms: None, expires_at: Some(ends_at) };
+    engine.touch(claim.lease(), Some(deadlines)).await.unwrap();
+    assert_eq!(shown(), (Some(ends_at), marks));
+    engine.release(claim.lease(), by_person()).await.unwrap();
+    let refused = engine.touch(claim.lease(), Some(deadlines)).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Conflict);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_gone_is_over_before_its_deadline_is_looked_at() {
+    let stage = stage(Flavor::UniqueNames);
+    let engine = stage.engine();
+    let mut wish = Acquire::new(Spec::new("sim"));
+    wish.total = Some(Duration::from_secs(3600));
+    let claim = engine.acquire(wish).await.unwrap();
+    pause(Duration::from_secs(7200)).await;
+    stage.world().preempt();
+    pause(Duration::from_secs(60)).await;
+    let clock = SimClock::new();
+    clock.jump_ms(3 * 3600 * 1000);
+    let steps = plan(&engine.observe(None).await.unwrap(), clock.now());
+    let vanished = steps.iter().any(|it| {
+        matches!(it, Step::Release { lease, why: lease_core::engine::Why::Vanished, .. }
+            if lease == claim.lease())
+    });
+    assert!(vanished, "{steps:?}");
+}
