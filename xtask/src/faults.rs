@@ -17,10 +17,19 @@ const MATRIX: &[&str] =
     &["run", "--quiet", "--release", "-p", "lease-testkit", "--bin", "lease-faults"];
 const REPORT: &str = "docs/faults.md";
 
-/// The test that kills the real program, and where its summary is kept.
-const KILLS: &[&str] = &["test", "--quiet", "-p", "lease-cli", "--test", "kill"];
+/// Where the summaries of the tests that kill the real program are kept.
 const KILLS_REPORT: &str = "testdata/kills/report.md";
-const KILLS_HEAD: &str = "\
+
+/// A test that kills the real program: its arguments, and what its summary means.
+struct Kills {
+    test: &'static [&'static str],
+    head: &'static str,
+}
+
+const KILLS: &[Kills] = &[
+    Kills {
+        test: &["test", "--quiet", "-p", "lease-cli", "--test", "kill"],
+        head: "\
 ## The real program, killed
 
 `lease run` on a real `local` box is killed at system calls (`strace` counts and injects: *before* is `SIGKILL` at the \
@@ -28,7 +37,34 @@ entry of the call, *after* is a deadly signal that takes effect when the call ha
 moments that can be seen from outside. Within ten seconds nothing of that installation may be alive: no process, no box, \
 no lease; and what others own beside it is untouched. A kill before the reaper was started can leave a record of a lease \
 that has nothing; the next command ends it. The numbers vary by a few points from run to run.
-";
+",
+    },
+    Kills {
+        test: &[
+            "test",
+            "--quiet",
+            "-p",
+            "lease-cli",
+            "--features",
+            "hetzner,fal",
+            "--test",
+            "clouds_kill",
+        ],
+        head: "\
+## The real program, killed at a cloud
+
+`lease run`, `lease acquire` and `lease release` at emulated clouds, over HTTP and with machines that are real `sshd` \
+processes, are killed with `SIGKILL` at every request that arrives there, before and after its effect, and `lease run` at \
+system calls that are spread evenly over it. In half of the points the reaper lives, and within ten seconds nothing of \
+ours may be alive: no server, key, address or instance, no machine, no process, no lease. In the other half it is killed \
+too, and `lease cleanup` has to end what is left until it says that nothing is. Where the *records are lost* as well, \
+what can be marked is shown as unclaimed and is not deleted, what cannot is left alone, and `lease adopt ID --release` \
+gives back all of it. What others have there stays as it was, and no lease ever has two machines at once (*second*); \
+*machines* counts those that were ever made. The emulators show at once what was done, so the settling time is set to \
+200 ms and the landing time to 1 s, which are settings of the user. The numbers vary by a few points from run to run.
+",
+    },
+];
 
 /// Runs the matrix, then writes or compares the report.
 pub(crate) fn run(mode: Mode) -> Result<()> {
@@ -56,20 +92,21 @@ pub(crate) fn run(mode: Mode) -> Result<()> {
     Ok(())
 }
 
-/// Kills the real program at every point and keeps the summary.
+/// Kills the real program at every point and keeps the summaries.
 fn kill(root: &Path) -> Result<()> {
-    let summary = tempfile::NamedTempFile::new()?;
-    let kills = cargo()
-        .args(KILLS)
-        .env("LEASE_KILL_REPORT", summary.path().display().to_string())
-        .within(root);
-    say(format_args!("$ {kills}"));
-    kills.run()?;
-    let text = fs::read_to_string(summary.path())?;
+    let mut sections = Vec::new();
+    for kills in KILLS {
+        let summary = tempfile::NamedTempFile::new()?;
+        let path = summary.path().display().to_string();
+        let call = cargo().args(kills.test).env("LEASE_KILL_REPORT", path).within(root);
+        say(format_args!("$ {call}"));
+        call.run()?;
+        let text = fs::read_to_string(summary.path())?;
+        sections.push(format!("{}\n```text\n{}\n```\n", kills.head, text.trim()));
+    }
     let path = root.join(KILLS_REPORT);
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent)?;
     }
-    fs::write(&path, format!("{KILLS_HEAD}\n```text\n{}\n```\n", text.trim()))
-        .with_context(|| format!("cannot write {KILLS_REPORT}"))
+    fs::write(&path, sections.join("\n")).with_context(|| format!("cannot write {KILLS_REPORT}"))
 }

@@ -136,7 +136,7 @@ impl Smoke {
     fn lease(&self, words: &[&str]) -> Result<Result<String, Problem>> {
         let together = ["sh", "-c", "exec \"$@\" 2>&1", "sh"];
         let call = Call::new(self.lease.display().to_string())
-            .args(["--json"])
+            .args(["--json", "--quiet"])
             .args(words)
             .env("LEASE_STATE_DIR", self.state.display().to_string())
             .within(&self.root)
@@ -171,7 +171,7 @@ impl Problem {
 
 fn classify(problem: &Problem) -> Classification {
     let word = match problem.kind.as_str() {
-        "denied" | "unsupported" => "environment_blocked",
+        "denied" => "environment_blocked",
         "refused" if problem.what.contains("credit") => "billing_blocked",
         "capacity" => "capacity_blocked",
         "unavailable" if problem.what.contains("limit") => "quota_blocked",

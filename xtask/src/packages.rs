@@ -28,7 +28,12 @@ pub(crate) const TO_RUN: &[Tool] = &[
 ];
 
 /// What the tests need besides.
-pub(crate) const TO_TEST: &[Tool] = &[tool("rsync", "rsync"), tool("ps", "procps")];
+pub(crate) const TO_TEST: &[Tool] = &[
+    tool("rsync", "rsync"),
+    tool("ps", "procps"),
+    tool("python3", "python3"),
+    tool("shellcheck", "shellcheck"),
+];
 
 /// What only tests on Linux need: strace kills the program under test at a chosen system call.
 pub(crate) const TO_TEST_ON_LINUX: &[Tool] = &[tool("strace", "strace")];

@@ -9,6 +9,8 @@ pub(crate) const OTHERS: &[&str] = &[
     "lease-http",
     "lease-process",
     "lease-ssh",
+    // A provider that the command line does not offer yet.
+    "lease-external",
     "lease-testkit",
     "lease-emulator",
     "lease-cli",

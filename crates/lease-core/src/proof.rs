@@ -363,9 +363,11 @@ pub fn may_destroy(
     let marks = marks_of(claim, resource);
     let marked = match ownership {
         Ownership::Marks => shown.marks.as_ref() == Some(&marks),
-        Ownership::CreateAnswer => {
-            resource.identified && shown.marks.as_ref().is_none_or(|it| *it == marks)
-        }
+        // Marks that are there all the same count as marks; without any, the id has to be proven in another way.
+        Ownership::CreateAnswer => match &shown.marks {
+            Some(shown) => *shown == marks,
+            None => resource.identified,
+        },
     };
     if !marked {
         return Err(Refusal::OtherMarks { shown: shown.id.clone() });

@@ -3,6 +3,7 @@
 //! Each figure stands beside the bare start of a process on the same machine, because an absolute number says more
 //! about the machine than about us.
 
+mod crowd;
 mod figures;
 mod report;
 
@@ -12,6 +13,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
+use self::crowd::Crowd;
 use self::figures::Sample;
 use self::report::{Binary, Measured, Report};
 use crate::generated::{Mode, reconcile};
@@ -29,7 +31,9 @@ const PAGE: &str = "docs/performance.md";
 const BUILDS: &[(&str, &[&str])] = &[
     ("default", &[]),
     ("local only", &["--no-default-features", "--features", "local"]),
-    ("all", &["--all-features"]),
+    ("default and hetzner", &["--features", "hetzner"]),
+    ("default and fal", &["--features", "fal"]),
+    ("full", &["--features", "full"]),
 ];
 
 /// What is promised: the command, and the limits of its median wall time and of its memory.
@@ -71,6 +75,7 @@ pub(crate) fn run() -> Result<()> {
         spawn: sample(&Call::new("true"))?,
         measured: bench.measure_all()?,
         binaries,
+        crowd: Crowd::measure(&root, &release)?,
         runs: RUNS,
         claims: CLAIMS,
     };

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::crowd::Crowd;
 use super::figures::Sample;
 
 /// One command, what it cost, and what was promised.
@@ -31,6 +32,7 @@ pub(super) struct Report {
     pub(super) spawn: Sample,
     pub(super) measured: Vec<Measured>,
     pub(super) binaries: Vec<Binary>,
+    pub(super) crowd: Crowd,
     pub(super) runs: usize,
     pub(super) claims: usize,
 }
@@ -71,6 +73,7 @@ impl Report {
             "spawn": sample(self.spawn),
             "measured": self.measured.iter().map(measured).collect::<Vec<_>>(),
             "binaries": self.binaries.iter().map(binary).collect::<Vec<_>>(),
+            "crowd": self.crowd.json(),
         })
     }
 
@@ -95,13 +98,19 @@ impl Report {
         ];
         lines.extend(self.measured.iter().map(|it| self.line(it)));
         lines.extend(
-            ["", "| Features | Binary | Crates linked |", "| --- | --- | --- |"].map(str::to_owned),
+            [
+                "",
+                "| Features | Binary (release, stripped) | Crates linked |",
+                "| --- | --- | --- |",
+            ]
+            .map(str::to_owned),
         );
         lines.extend(
             self.binaries
                 .iter()
                 .map(|it| format!("| {} | {} KiB | {} |", it.features, it.bytes / 1024, it.crates)),
         );
+        lines.extend(self.crowd.markdown());
         lines.extend(self.by_hand());
         lines.join("\n") + "\n"
     }
@@ -119,6 +128,7 @@ impl Report {
         for it in &self.measured {
             lines.push(format!("time env LEASE_STATE_DIR=S target/release/{}", it.command));
         }
+        lines.push("cargo run --release -p lease-hetzner --example crowd".to_owned());
         lines.push("```".to_owned());
         lines
     }
@@ -151,6 +161,7 @@ mod tests {
                 memory_mib_max: Some(60.0),
             }],
             binaries: vec![Binary { features: "default", bytes: 4096, crates: 70 }],
+            crowd: Crowd::parse(r#"{"leases":2,"left":0}"#).unwrap(),
             runs: 15,
             claims: 10,
         }

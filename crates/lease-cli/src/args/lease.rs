@@ -56,7 +56,7 @@ pub(crate) struct ReleaseArgs {
 
 /// `lease adopt`.
 #[derive(Clone, Debug, Default, Args)]
-#[command(after_help = "Example:\n  lease adopt hetzner 4711 --release\n\n\
+#[command(after_help = "Example:\n  lease adopt hetzner server-4711 --release\n\n\
     `lease cleanup --dry-run` lists what carries the marks of lease and has no record here.")]
 pub(crate) struct AdoptArgs {
     /// Where it is; `lease providers` lists what there is
@@ -64,8 +64,8 @@ pub(crate) struct AdoptArgs {
     /// Its exact id, as `lease cleanup --dry-run` or the provider prints it
     pub(crate) id: String,
     /// The short name of the new lease; two words are drawn otherwise
-    #[arg(long, value_name = "SLUG")]
-    pub(crate) name: Option<String>,
+    #[arg(long, value_name = "NAME")]
+    pub(crate) slug: Option<String>,
     /// Give it back at once
     #[arg(long)]
     pub(crate) release: bool,

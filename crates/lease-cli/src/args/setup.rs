@@ -57,6 +57,11 @@ pub(crate) enum ProvidersCommand {
         /// Its name
         name: String,
     },
+    /// List what of this tool is there now, with the lease it belongs to
+    Inventory {
+        /// Its name
+        name: String,
+    },
 }
 
 /// `lease config`.

@@ -16,7 +16,7 @@ use crate::interrupt::Interrupts;
 pub(crate) async fn run(base: Base<'_>, args: &AdoptArgs) -> Result<Exit, Failure> {
     let provider = catalog::resolve(&args.provider)?;
     let id = resource(provider, &args.id)?;
-    let slug = args.name.as_deref().map(slug).transpose()?;
+    let slug = args.slug.as_deref().map(slug).transpose()?;
     let context = base.open_own()?;
     let mut interrupts = Interrupts::listen()?;
     let adopted = tokio::select! {

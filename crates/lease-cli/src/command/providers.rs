@@ -3,10 +3,15 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use lease_core::Found;
+use lease_core::claim::ClaimedResource;
+
 use crate::args::{ProvidersArgs, ProvidersCommand};
 use crate::catalog;
 use crate::context::Base;
-use crate::document::{ProviderDescription, ProvidersDocument, SizeDescription, SizesDocument};
+use crate::document::{
+    InventoryDocument, ProviderDescription, ProvidersDocument, SizeDescription, SizesDocument,
+};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::Table;
@@ -29,6 +34,9 @@ pub(crate) async fn run(base: Base<'_>, args: &ProvidersArgs) -> Result<Exit, Fa
             base.output.result(&document, || document.providers.iter().map(text).collect())?;
         }
         Some(ProvidersCommand::Sizes { name }) => sizes(base, catalog::resolve(name)?).await?,
+        Some(ProvidersCommand::Inventory { name }) => {
+            inventory(base, catalog::resolve(name)?).await?;
+        }
     }
     Ok(Exit::Success)
 }
@@ -36,18 +44,65 @@ pub(crate) async fn run(base: Base<'_>, args: &ProvidersArgs) -> Result<Exit, Fa
 async fn sizes(base: Base<'_>, name: &str) -> Result<(), Failure> {
     let context = base.open(&[])?;
     base.output.progress().step(&format!("asking {name}"));
-    let provider = context.engine.provider(name)?;
-    let asked = tokio::time::timeout(LIST_TIME_MAX, provider.sizes()).await;
-    let sizes = asked.map_err(|_elapsed| {
-        let what = format!("{name} did not list its machines in {} s", LIST_TIME_MAX.as_secs());
-        Failure::tool(what).kind("timeout")
-    })??;
+    let sizes = asked(name, context.engine.provider(name)?.sizes()).await?;
     let document = SizesDocument::new(name, &sizes);
     if document.sizes.is_empty() {
         base.output
             .note(&format!("{name} has one kind of machine, and no type or class chooses it"));
     }
     base.output.result(&document, || size_table(&document.sizes))
+}
+
+async fn inventory(base: Base<'_>, name: &str) -> Result<(), Failure> {
+    let context = base.open_own()?;
+    base.output.progress().step(&format!("asking {name}"));
+    let inventory = asked(name, context.engine.provider(name)?.list()).await?;
+    let entries = context.engine.store().scan().await?;
+    let claims: Vec<_> = entries.into_iter().filter_map(|it| it.claim.ok()).collect();
+    let claimed_by = |found: &Found| {
+        let has = |it: &ClaimedResource| match &found.marks {
+            Some(marks) => it.intended().nonce == marks.nonce,
+            None => it.id() == Some(&found.id),
+        };
+        let mut here = claims.iter().filter(|it| *it.scope() == inventory.scope);
+        let holder = here.find(|it| it.resources().iter().any(has));
+        holder.map(|it| it.slug().to_string())
+    };
+    let document = InventoryDocument::new(&inventory, claimed_by);
+    base.output.result(&document, || inventory_table(&document))
+}
+
+/// What a provider answers, if it does in time.
+async fn asked<T>(
+    name: &str,
+    call: impl Future<Output = lease_core::Result<T>>,
+) -> Result<T, Failure> {
+    match tokio::time::timeout(LIST_TIME_MAX, call).await {
+        Ok(answer) => Ok(answer?),
+        Err(_elapsed) => {
+            let what = format!("{name} did not answer in {} s", LIST_TIME_MAX.as_secs());
+            Err(Failure::tool(what).kind("timeout"))
+        }
+    }
+}
+
+fn inventory_table(document: &InventoryDocument) -> String {
+    if document.resources.is_empty() {
+        return format!("{} has nothing of this tool\n", document.account);
+    }
+    let mut table = Table::new(&["KIND", "ID", "NAME", "STATUS", "LEASE", "HERE"]);
+    let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
+    for it in &document.resources {
+        table.row([
+            it.kind.clone(),
+            it.id.clone(),
+            or_dash(&it.name),
+            it.status.clone(),
+            or_dash(&it.lease),
+            or_dash(&it.claimed_by),
+        ]);
+    }
+    table.render()
 }
 
 fn size_table(sizes: &[SizeDescription]) -> String {

@@ -7,9 +7,10 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{
-    AdoptDocument, CleanupDocument, DoctorDocument, ErrorDocument, HistoryDocument, LeaseDocument,
-    ListDocument, LogsDocument, PlanDocument, ProvidersDocument, ReaperDocument, ReleaseDocument,
-    SettingsDocument, ShowDocument, SizesDocument, SyncDocument, TrustDocument,
+    AdoptDocument, CleanupDocument, DoctorDocument, ErrorDocument, HistoryDocument,
+    InventoryDocument, LeaseDocument, ListDocument, LogsDocument, PlanDocument, ProvidersDocument,
+    ReaperDocument, ReleaseDocument, SettingsDocument, ShowDocument, SizesDocument, SyncDocument,
+    TrustDocument,
 };
 use crate::config::schema as config_schema;
 
@@ -42,6 +43,7 @@ pub(crate) fn schemas() -> Vec<(&'static str, Value)> {
         (DoctorDocument::SCHEMA, schema_for!(DoctorDocument).to_value()),
         (ErrorDocument::SCHEMA, schema_for!(ErrorDocument).to_value()),
         (HistoryDocument::SCHEMA, schema_for!(HistoryDocument).to_value()),
+        (InventoryDocument::SCHEMA, schema_for!(InventoryDocument).to_value()),
         (LeaseDocument::SCHEMA, schema_for!(LeaseDocument).to_value()),
         (ListDocument::SCHEMA, schema_for!(ListDocument).to_value()),
         (LogsDocument::SCHEMA, schema_for!(LogsDocument).to_value()),

@@ -105,7 +105,7 @@ fn a_machine_without_a_record_is_adopted_on_a_persons_word_and_released() {
     assert_eq!(site.json(&["cleanup", "--dry-run"])["steps"], serde_json::json!([]));
     let said = site.lease(&["adopt", "fal", "inst_nobody"]).stderr;
     assert!(said.contains("; nothing was changed; run: lease cleanup --dry-run"), "{said}");
-    let adopted = site.lease(&["adopt", "fal", &id, "--name", "found-otter"]);
+    let adopted = site.lease(&["adopt", "fal", &id, "--slug", "found-otter"]);
     let text = String::from_utf8(adopted.stdout).unwrap();
     assert!(text.starts_with(&format!("adopted instance {id} as found-otter: the word")), "{text}");
     assert!(adopted.stderr.contains("that it is yours is your word"), "{}", adopted.stderr);

@@ -199,6 +199,26 @@ fn what_is_somebody_elses_is_never_adopted() {
 }
 
 #[test]
+fn an_inventory_says_whose_each_resource_is() {
+    let site = Site::hetzner();
+    let listed = || {
+        let document = site.json(&["providers", "inventory", "hetzner"]);
+        document["resources"].as_array().unwrap().clone()
+    };
+    assert_eq!(listed(), Vec::<serde_json::Value>::new());
+    let acquired = site.lease(&["acquire", "-p", "hetzner", "--slug", "one-box"]);
+    assert_eq!(acquired.code, 0, "{}", acquired.stderr);
+    let resources = listed();
+    assert_eq!(resources.len(), 3, "{resources:?}");
+    let lease = site.json(&["show", "one-box"])["lease"]["id"].clone();
+    for resource in &resources {
+        assert_eq!((&resource["claimed_by"], &resource["lease"]), (&"one-box".into(), &lease));
+    }
+    assert_eq!(site.lease(&["release", "one-box"]).code, 0);
+    assert_eq!(listed(), Vec::<serde_json::Value>::new());
+}
+
+#[test]
 fn sizes_have_prices_and_described_options_are_those_that_are_taken() {
     let site = Site::hetzner();
     let table = String::from_utf8(site.lease(&["providers", "sizes", "hetzner"]).stdout).unwrap();

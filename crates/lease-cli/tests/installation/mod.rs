@@ -3,6 +3,7 @@
 
 mod journal;
 pub(crate) mod process;
+pub(crate) mod tracer;
 pub(crate) mod wait;
 
 use std::ffi::OsStr;

@@ -4,12 +4,12 @@
 //! another, whose calls are told apart by their numbers being out of everybody else's reach.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::Path;
 use std::process::Command;
 
 use crate::attempt::Containment;
 use crate::installation::Installation;
+pub(crate) use crate::installation::tracer::Side;
+use crate::installation::tracer::{calls, inject, tracer};
 use crate::trial;
 
 /// Of these every call of the main thread is a point.
@@ -43,13 +43,6 @@ pub(crate) struct Call {
     pub(crate) side: Side,
     pub(crate) thread: Thread,
     pub(crate) containment: Containment,
-}
-
-/// On which side of the call's effect.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Side {
-    Before,
-    After,
 }
 
 /// In which thread of the client.
@@ -137,25 +130,14 @@ impl Call {
     }
 
     /// The tracer that kills the client there, to be completed with the client's own words.
-    ///
-    /// A SIGKILL at the entry of a call keeps it from happening. Another signal waits until the call has returned, and
-    /// then ends the process just as hard, because nothing handles it.
     pub(crate) fn tracer(&self, installation: &Installation) -> Command {
         let mut tracer = tracer(installation);
-        let signal = if self.side == Side::Before { "KILL" } else { "USR1" };
-        let (name, number) = (self.name, self.number);
         if self.thread == Thread::Disk {
             tracer.arg("-f");
         }
-        tracer.arg("-e").arg(format!("trace={name}"));
-        tracer.arg("-e").arg(format!("inject={name}:signal={signal}:when={number}"));
+        inject(&mut tracer, self.name, self.number, self.side);
         tracer
     }
-}
-
-/// Where the tracer writes what it sees.
-pub(crate) fn log_of(installation: &Installation) -> std::path::PathBuf {
-    installation.root().join("calls")
 }
 
 fn main_points(profile: &Profile) -> Vec<(&'static str, Vec<usize>)> {
@@ -176,12 +158,6 @@ fn main_points(profile: &Profile) -> Vec<(&'static str, Vec<usize>)> {
     points
 }
 
-fn tracer(installation: &Installation) -> Command {
-    let mut tracer = installation.process("strace");
-    tracer.arg("-o").arg(log_of(installation)).args(["-s", "0"]);
-    tracer
-}
-
 /// Runs undisturbed; returns how often each call was made, by thread, or under 0 if only one was watched.
 fn watch(containment: Containment, flags: &[&str]) -> BTreeMap<u32, BTreeMap<String, usize>> {
     let installation = Installation::new();
@@ -190,19 +166,9 @@ fn watch(containment: Containment, flags: &[&str]) -> BTreeMap<u32, BTreeMap<Str
     trial::add_client(&mut tracer, &installation, containment, trial::Length::Short);
     let watched = tracer.output().expect("`strace` is needed to kill a process at a system call");
     assert!(watched.status.success(), "{}", String::from_utf8_lossy(&watched.stderr));
-    count(&log_of(&installation))
-}
-
-fn count(log: &Path) -> BTreeMap<u32, BTreeMap<String, usize>> {
     let mut counts: BTreeMap<u32, BTreeMap<String, usize>> = BTreeMap::new();
-    for line in fs::read_to_string(log).unwrap().lines() {
-        let (head, tail) = line.split_once(' ').unwrap_or((line, ""));
-        let (thread, call) = head.parse().map_or((0, line), |thread| (thread, tail.trim_start()));
-        let name: String =
-            call.chars().take_while(|it| it.is_ascii_alphanumeric() || *it == '_').collect();
-        if call[name.len()..].starts_with('(') {
-            *counts.entry(thread).or_default().entry(name).or_default() += 1;
-        }
+    for (thread, name) in calls(&installation) {
+        *counts.entry(thread).or_default().entry(name).or_default() += 1;
     }
     counts
 }

@@ -8,8 +8,9 @@ use std::process::{Child, Command, Stdio};
 use rustix::process::Signal;
 
 use crate::attempt::{Attempt, Containment};
-use crate::call::{self, Call, Thread};
+use crate::call::{Call, Thread};
 use crate::installation::process::send;
+use crate::installation::tracer::log_of;
 use crate::installation::wait::closely;
 use crate::installation::{
     ANSWER_WITHIN, CLEAN_WITHIN, Deadline, Installation, Process, SILENT_WITHIN, eventually,
@@ -134,7 +135,7 @@ impl<'a> Trial<'a> {
         eventually(deadline, || self.client().is_none()).unwrap();
         send(tracer.id(), Signal::TERM);
         tracer.wait().unwrap();
-        let log = fs::read_to_string(call::log_of(&self.installation)).unwrap();
+        let log = fs::read_to_string(log_of(&self.installation)).unwrap();
         // The number is padded, so it is not compared as the start of a line.
         let client = client.unwrap().to_string();
         log.lines().filter_map(|it| it.split_once(' ')).any(|(process, what)| {

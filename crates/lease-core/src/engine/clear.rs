@@ -96,7 +96,10 @@ impl Engine {
         provider: &Arc<dyn Provider>,
         index: usize,
     ) -> Result<()> {
-        let mut pace = Pace::start(Bounds::within(self.settings.release_budget));
+        // A budget that ends before a settling time does would never see the end of one.
+        let budget =
+            self.settings.release_budget.max(provider.descriptor().settle.saturating_mul(2));
+        let mut pace = Pace::start(Bounds::within(budget));
         let mut looks = Looks::default();
         let mut looked_at_once = false;
         loop {
@@ -135,7 +138,7 @@ impl Engine {
         let found = match sighting {
             Sighting::Absent => {
                 let proven = self.try_prove_absent(writer, provider, index, looks).await?;
-                return Ok(if proven { Turn::Proven } else { Turn::Wait(None) });
+                return Ok(if proven { Turn::Proven } else { Turn::Wait(looks.asked_to_wait()) });
             }
             Sighting::Unclear(error) => {
                 let at_least = error.asked_to_wait();

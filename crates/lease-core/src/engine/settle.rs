@@ -46,6 +46,8 @@ enum Recognised {
 #[derive(Debug, Default)]
 pub(super) struct Looks {
     absent_since: Option<Instant>,
+    /// How much longer it has to be absent.
+    missing: Option<Duration>,
     last: Option<Error>,
 }
 
@@ -56,9 +58,13 @@ impl Looks {
         self.last = error.or(self.last.take());
     }
 
-    /// How long the other side asked us to wait, if it did so last.
+    /// How long to wait before another look says anything new: what the other side asked for, or what is still missing of
+    /// a time of absence. Looking in between would only cost requests.
     pub(super) fn asked_to_wait(&self) -> Option<Duration> {
-        self.last.as_ref().filter(|_| self.absent_since.is_none())?.asked_to_wait()
+        match self.absent_since {
+            Some(_) => self.missing,
+            None => self.last.as_ref()?.asked_to_wait(),
+        }
     }
 
     /// The error to give up with.
@@ -72,7 +78,13 @@ impl Looks {
                 };
                 error.with_source(last)
             }
-            None => Error::unsettled(ErrorKind::Timeout, doing, "the provider still shows it"),
+            None => match self.missing.filter(|_| self.absent_since.is_some()) {
+                Some(missing) => {
+                    let message = format!("it may still show up for {} s", missing.as_secs() + 1);
+                    Error::unsettled(ErrorKind::Timeout, doing, message).with_retry_after(missing)
+                }
+                None => Error::unsettled(ErrorKind::Timeout, doing, "the provider still shows it"),
+            },
         }
     }
 }
@@ -301,9 +313,15 @@ impl Engine {
         let sent_before = resource
             .and_then(ClaimedResource::last_sent_at)
             .and_then(|it| it.least_elapsed(self.clock.as_ref()));
-        let may_land = resource.is_some_and(|it| it.state() == ResourceState::Uncertain)
-            && sent_before.unwrap_or_default().max(absent_for) < landing;
-        if absent_for < settle || may_land {
+        let uncertain = resource.is_some_and(|it| it.state() == ResourceState::Uncertain);
+        let landing_left = if uncertain {
+            landing.saturating_sub(sent_before.unwrap_or_default().max(absent_for))
+        } else {
+            Duration::ZERO
+        };
+        let missing = settle.saturating_sub(absent_for).max(landing_left);
+        looks.missing = Some(missing);
+        if !missing.is_zero() {
             return Ok(false);
         }
         let verify = VerifiedScope::verify(provider.as_ref(), writer.claim().scope());

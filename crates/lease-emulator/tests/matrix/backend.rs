@@ -48,14 +48,6 @@ impl fmt::Display for Vendor {
     }
 }
 
-/// What is hard about the world of a run, beyond its faults.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Hardship {
-    None,
-    /// What is wished for first cannot be had.
-    SoldOut,
-}
-
 /// One emulated cloud with strangers in it.
 #[async_trait]
 pub(crate) trait Backend: fmt::Debug + Send + Sync {
@@ -68,7 +60,8 @@ pub(crate) trait Backend: fmt::Debug + Send + Sync {
     /// A wish with more than one answer, where the vendor has more than one.
     fn spec(&self) -> Spec;
 
-    fn harden(&self, hardship: Hardship);
+    /// What is wished for first cannot be had from now on.
+    fn sell_out(&self);
 
     /// Gives the credentials to another account, or back.
     fn move_account(&self, to: Account);

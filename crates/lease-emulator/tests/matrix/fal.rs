@@ -14,7 +14,7 @@ use lease_fal::{FalConfig, FalProvider};
 use lease_http::Wire;
 use serde_json::{Value, json};
 
-use crate::backend::{Account, Backend, Hardship, words};
+use crate::backend::{Account, Backend, words};
 use crate::boxes::Boxes;
 
 const KEY: &str = "0d2c-admin:planted-secret-of-the-matrix";
@@ -90,14 +90,9 @@ impl Backend for Fal {
         Spec::new("fal")
     }
 
-    fn harden(&self, hardship: Hardship) {
-        match hardship {
-            Hardship::None => {}
-            Hardship::SoldOut => {
-                let refusal = Some(StatusCode::SERVICE_UNAVAILABLE);
-                self.cloud.change_policy(|it| it.no_capacity = refusal);
-            }
-        }
+    fn sell_out(&self) {
+        let refusal = Some(StatusCode::SERVICE_UNAVAILABLE);
+        self.cloud.change_policy(|it| it.no_capacity = refusal);
     }
 
     fn move_account(&self, to: Account) {

@@ -160,18 +160,26 @@ impl Fault {
         }
     }
 
-    /// Whether it is the one of those that a client cannot tell apart. To who reads, a status of a server in trouble is a
-    /// connection that was lost.
+    /// Whether it stands for those that a client takes for the same. To who reads, a server in trouble and an answer that
+    /// hangs, cannot be read or asks to wait are a connection that was lost, at another time.
     pub(crate) fn stands_for_class(self, at: Doing) -> bool {
-        match self {
+        let doubled = matches!(
+            self,
             Self::Refused(400 | 403)
-            | Self::BrokenAfter(500 | 504)
-            | Self::TruncatedAfter
-            | Self::LateAfterTimeout
-            | Self::Down => false,
-            Self::Refused(409 | 422 | 429 | 503) | Self::BrokenAfter(502) => at == Doing::Change,
-            _ => true,
-        }
+                | Self::BrokenAfter(500 | 504)
+                | Self::TruncatedAfter
+                | Self::LateAfterTimeout
+                | Self::Down
+        );
+        let lost = matches!(
+            self,
+            Self::Refused(409 | 422 | 429 | 503)
+                | Self::BrokenAfter(502)
+                | Self::GarbledAfter
+                | Self::HangBefore
+                | Self::RateLimited
+        );
+        !doubled && (at == Doing::Change || !lost)
     }
 
     /// Whether the acting process ends with it.

@@ -29,7 +29,7 @@ fn a_key_that_moves_while_a_candidate_is_cleared_creates_nothing_elsewhere() {
 
 #[test]
 fn what_comes_back_after_a_release_is_reclaimed_without_what_merely_carries_its_lease() {
-    let run = replay_near_key(Life::Keep, 0, 0, Fault::Late);
+    let run = replay_near_key(Life::Release, 0, 0, Fault::Late);
     assert_eq!(run.complaint(), None);
     assert!(run.came_back);
 }

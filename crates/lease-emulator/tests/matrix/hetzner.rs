@@ -13,7 +13,7 @@ use lease_hetzner::{HetznerConfig, HetznerProvider};
 use lease_http::Wire;
 use serde_json::{Value, json};
 
-use crate::backend::{Account, Backend, Hardship, body_of, words};
+use crate::backend::{Account, Backend, body_of, words};
 use crate::boxes::Boxes;
 
 /// A token as long as theirs are.
@@ -118,13 +118,8 @@ impl Backend for OfHetzner {
         spec
     }
 
-    fn harden(&self, hardship: Hardship) {
-        match hardship {
-            Hardship::None => {}
-            Hardship::SoldOut => {
-                self.cloud.stock(MACHINE_TYPE, LOCATIONS[0], Stock::SecretlySoldOut);
-            }
-        }
+    fn sell_out(&self) {
+        self.cloud.stock(MACHINE_TYPE, LOCATIONS[0], Stock::SecretlySoldOut);
     }
 
     fn move_account(&self, to: Account) {
@@ -137,14 +132,7 @@ impl Backend for OfHetzner {
 
     /// Names that begin as ours, with our labels and another nonce, of this lease and of another installation.
     fn plant_beside(&self, request: &Request) {
-        let body = body_of(request);
-        let name = body["name"].as_str().unwrap_or_default();
-        let of = |(key, value): (&String, &Value)| {
-            Some((key.clone(), value.as_str().map(str::to_owned)?))
-        };
-        let labels = body["labels"].as_object().into_iter().flatten().filter_map(of);
-        let mut theirs: BTreeMap<String, String> = labels.collect();
-        theirs.insert("lease-nonce".to_owned(), "a".repeat(26));
+        let (name, mut theirs) = look_alike(request);
         let path = request.uri().path();
         self.plant(path, &format!("{name}9"), theirs.clone());
         theirs.insert("lease-installation".to_owned(), "b".repeat(26));
@@ -153,12 +141,12 @@ impl Backend for OfHetzner {
     }
 
     fn take_name(&self, request: &Request) -> bool {
-        let body = body_of(request);
-        let name = body["name"].as_str().unwrap_or_default();
+        let (name, mut theirs) = look_alike(request);
+        theirs.insert("lease-nonce".to_owned(), "d".repeat(26));
         // What is ours already cannot be taken by a stranger.
-        self.is_taken("server", name)
-            || self.is_taken("ssh_key", name)
-            || self.plant(request.uri().path(), name, BTreeMap::new())
+        self.is_taken("server", &name)
+            || self.is_taken("ssh_key", &name)
+            || self.plant(request.uri().path(), &name, theirs)
     }
 
     async fn remove_by_hand(&self, _entry: &LedgerEntry) {}
@@ -166,6 +154,17 @@ impl Backend for OfHetzner {
     fn is_machine(&self, entry: &LedgerEntry) -> bool {
         entry.kind == "server"
     }
+}
+
+/// The name that a request gives, and its labels with another nonce.
+fn look_alike(request: &Request) -> (String, BTreeMap<String, String>) {
+    let body = body_of(request);
+    let name = body["name"].as_str().unwrap_or_default().to_owned();
+    let of = |(key, value): (&String, &Value)| Some((key.clone(), value.as_str()?.to_owned()));
+    let labels = body["labels"].as_object().into_iter().flatten().filter_map(of);
+    let mut theirs: BTreeMap<String, String> = labels.collect();
+    theirs.insert("lease-nonce".to_owned(), "a".repeat(26));
+    (name, theirs)
 }
 
 /// How Hetzner says no (documented codes).

@@ -9,7 +9,6 @@ use lease_core::store::LockKind;
 use lease_core::{Claim, Engine};
 use lease_testkit::sim::Processes;
 
-use crate::backend::Hardship;
 use crate::notes::Rule;
 use crate::stage::{End, Stage};
 
@@ -64,7 +63,7 @@ impl Life {
     /// Plays it: one process acts, and is no more afterwards.
     pub(crate) async fn play(self, stage: &Stage) {
         match self {
-            Self::SoldOut => stage.backend.harden(Hardship::SoldOut),
+            Self::SoldOut => stage.backend.sell_out(),
             Self::Unreachable | Self::LostForGood => stage.boxes.deafen(),
             Self::Release | Self::Keep | Self::OwnerDies | Self::FoundLate => {}
         }

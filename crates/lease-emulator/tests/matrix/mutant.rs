@@ -21,6 +21,9 @@ use crate::backend::Vendor;
 use crate::life::Life;
 use crate::notes::Notes;
 
+/// More resources than any lease here has.
+const RESOURCES_MAX: usize = 8;
+
 /// A seeded bug.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Mutant {
@@ -36,7 +39,7 @@ pub(crate) enum Mutant {
     EmptyListMeansGone,
     /// A repetition has an idempotency key of its own.
     NewKeyOnReplay,
-    /// A repetition has a name of its own.
+    /// Each create has a name of its own, a repetition too.
     NewNameOnReplay,
     /// A create is repeated for ever.
     ReplayAfterWindow,
@@ -72,10 +75,7 @@ impl Mutant {
 
     /// The life that it is looked for in first.
     pub(crate) fn shows_in(self) -> Life {
-        match self {
-            Self::ReplayAfterWindow => Life::FoundLate,
-            _ => Life::Release,
-        }
+        if self == Self::ReplayAfterWindow { Life::FoundLate } else { Life::Release }
     }
 
     /// Puts the bug into a provider. `account` outlives the process.
@@ -106,7 +106,7 @@ impl Mutant {
             let fresh = HeaderValue::from_str(&format!("fresh-{number}")).unwrap();
             request.headers_mut().insert("idempotency-key", fresh);
         }
-        if self == Self::NewNameOnReplay && request.uri().path() == "/v1/servers" {
+        if self == Self::NewNameOnReplay {
             let mut body: serde_json::Value = serde_json::from_slice(request.body()).unwrap();
             let name = format!("{}-{number}", body["name"].as_str().unwrap());
             body["name"] = name.into();
@@ -158,14 +158,17 @@ impl Infected {
     /// Ends what the bug takes for ours, or too early, with a request past the script.
     async fn end_others(&self, owned: &Owned) {
         let lease = &owned.marks().lease;
-        let wanted = |it: &Found| match self.mutant {
-            Mutant::DeleteByName => {
-                it.name.as_ref().is_some_and(|name| name.as_str().starts_with(lease.as_str()))
+        let names: Vec<_> = (0..RESOURCES_MAX).map(|it| lease.resource_name(it)).collect();
+        let of_lease = |it: &Found| it.name.as_ref().is_some_and(|it| names.contains(it));
+        let begins = |it: &Found| {
+            it.name.as_ref().is_some_and(|name| name.as_str().starts_with(lease.as_str()))
+        };
+        let wanted = |it: &Found| {
+            if self.is(Mutant::DeleteByName) {
+                begins(it)
+            } else {
+                it.kind == "ssh_key" && of_lease(it)
             }
-            Mutant::KeyBeforeServer => {
-                it.kind == "ssh_key" && it.marks.as_ref().is_some_and(|it| it.lease == *lease)
-            }
-            _ => false,
         };
         let Ok(inventory) = self.inner.list().await else { return };
         let token = crate::hetzner::TOKEN;

@@ -68,7 +68,10 @@ impl Report {
             ("promises broken", broken(Rule::Promise)),
             ("loops without an end", broken(Rule::Unbounded)),
             ("runs in which a person had to help", sum(|it| it.helped)),
-            ("runs in which something landed after its lease was over, and was found", sum(|it| it.came_back)),
+            (
+                "runs in which something landed after its lease was over, and was found",
+                sum(|it| it.came_back),
+            ),
         ] {
             writeln!(text, "| {what} | {number} |")?;
         }
@@ -89,7 +92,8 @@ impl Report {
         let count = |wanted: &str| -> usize {
             self.of(vendor).map(|(_, it)| it.planned_at.get(wanted).copied().unwrap_or(0)).sum()
         };
-        let mut kinds: Vec<&String> = self.of(vendor).flat_map(|it| it.1.planned_at.keys()).collect();
+        let mut kinds: Vec<&String> =
+            self.of(vendor).flat_map(|it| it.1.planned_at.keys()).collect();
         kinds.sort();
         kinds.dedup();
         writeln!(text, "| request | faults planned there |\n|---|---:|")?;
@@ -202,7 +206,8 @@ const RULES: &str = "\
   client is found late, the first fault is a death.
 * A read that is lost and one whose answer is lost are the same, as is a client that dies around a read. Late and doubled \
   delivery, and errors after the effect, are planned for what changes something. An empty answer cannot be cut off.
-* In pairs, of statuses and gateways' pages that the client takes for the same class one is run.
+* In pairs one of each class that the client takes for the same is run: to who reads, a server in trouble and an answer \
+  that hangs, cannot be read or asks to wait are a connection that was lost. The singles are run of each.
 * A key does not move to another account between the last look at the account and the create that follows at once.
 * A create that fal accepts late is accepted while its idempotency key is remembered for each repetition: what is late is \
   late by less than the difference between the two windows. Nothing a client can do prevents a second machine otherwise.

@@ -78,18 +78,16 @@ impl Broken {
             self.notes.arm(plan);
             return;
         }
-        match fault {
-            Fault::AccountMoved => {
-                self.backend.move_account(Account::Strangers);
-                let backend = Arc::clone(&self.backend);
-                tokio::spawn(async move {
-                    pause(MOVED).await;
-                    backend.move_account(Account::Ours);
-                });
-                self.notes.happened();
-            }
-            Fault::NameTaken if self.backend.take_name(request) => self.notes.happened(),
-            _ => {}
+        if fault == Fault::AccountMoved {
+            self.backend.move_account(Account::Strangers);
+            let backend = Arc::clone(&self.backend);
+            tokio::spawn(async move {
+                pause(MOVED).await;
+                backend.move_account(Account::Ours);
+            });
+            self.notes.happened();
+        } else if self.backend.take_name(request) {
+            self.notes.happened();
         }
     }
 

@@ -1,6 +1,6 @@
 //! Runs the fault matrix and prints its report as Markdown; ends with 1 when anything went wrong.
 //!
-//! `lease-faults [FILE]`: `FILE` holds Markdown about the ladders that are run elsewhere, and is quoted in the report.
+//! `lease-faults [FILE …]`: each `FILE` holds Markdown about a ladder that is run elsewhere, and is quoted in the report.
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -8,14 +8,14 @@ use std::process::ExitCode;
 use lease_testkit::faults::run_report;
 
 fn main() -> ExitCode {
-    let quoted = match std::env::args_os().nth(1) {
-        None => String::new(),
-        Some(path) => match std::fs::read_to_string(&path) {
-            Ok(text) => text,
+    let mut quoted = Vec::new();
+    for path in std::env::args_os().skip(1) {
+        match std::fs::read_to_string(&path) {
+            Ok(text) => quoted.push(text.trim_end().to_owned()),
             Err(error) => return fail(&format!("{}: {error}", path.display())),
-        },
-    };
-    let report = match run_report(quoted) {
+        }
+    }
+    let report = match run_report(quoted.join("\n\n")) {
         Ok(report) => report,
         Err(error) => return fail(&error.to_string()),
     };
