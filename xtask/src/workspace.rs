@@ -9,8 +9,9 @@ pub(crate) const OTHERS: &[&str] = &[
     "lease-http",
     "lease-process",
     "lease-ssh",
-    // A provider that the command line does not offer yet.
+    // Providers that the command line does not offer yet.
     "lease-external",
+    "lease-slurm",
     "lease-testkit",
     "lease-emulator",
     "lease-cli",

@@ -326,7 +326,10 @@ impl Claim {
                 resource.id = Some(id);
                 resource.identified = true;
             }
-            Change::Found { id } => resource.id = Some(id),
+            Change::Found { id } => {
+                resource.identified = resource.identified && resource.id.as_ref() == Some(&id);
+                resource.id = Some(id);
+            }
             Change::Rejected { message, .. } | Change::Lost { message } => {
                 resource.note = Some(message);
             }

@@ -24,7 +24,7 @@ pub(crate) const SETTLE: Duration = Duration::from_secs(30);
 
 /// How long after it was sent an unanswered create may still take effect, the boot until a login works included.
 /// Inferred: documented is only that provisioning typically takes two to three minutes.
-pub(crate) const LANDING: Duration = Duration::from_secs(20 * 60);
+pub(crate) const LANDING: Duration = Duration::from_secs(60 * 60);
 
 /// Who logs in, as documented.
 pub(crate) const USER: &str = "ubuntu";

@@ -233,7 +233,7 @@ mod tests {
     /// What a smaller crowd needs is more than its project has, and it too leaves nothing.
     #[tokio::test]
     async fn a_crowd_beyond_the_rate_limit_is_served_in_the_end_and_leaves_nothing() {
-        let crowd = Crowd { leases: 40, requests_max: 400, requests_per_second: 200.0 };
+        let crowd = Crowd { leases: 40, requests_max: 250, requests_per_second: 130.0 };
         let outcomes = crowd.come_and_go().await.unwrap();
         assert!(outcomes.refused > 0, "the limit was never met, so this tested nothing");
         assert_eq!((outcomes.leases, outcomes.left.as_slice()), (40, &[][..]), "{outcomes:?}");

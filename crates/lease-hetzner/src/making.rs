@@ -137,6 +137,17 @@ pub(crate) enum Trace {
     Nothing,
 }
 
+impl Trace {
+    /// Whether what was met carries marks of this tool at all.
+    pub(crate) fn is_marked(&self) -> bool {
+        match self {
+            Self::Ours(thing) | Self::Foreign(thing) => labels::marks(&thing.labels).is_some(),
+            Self::Several(_) => true,
+            Self::Nothing => false,
+        }
+    }
+}
+
 impl Api {
     /// Searches for what an intent may have made, by name and by nonce: a name can be changed, and a label can be lost.
     pub(crate) async fn trace(

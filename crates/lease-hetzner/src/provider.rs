@@ -286,6 +286,10 @@ impl Provider for HetznerProvider {
         };
         Ok(match api.trace(FIND, kind, intent).await {
             Ok(Trace::Ours(thing)) => Sighting::Found(Box::new(self.found(kind, &thing)?)),
+            // Nobody else draws our names, but anybody may overwrite our labels: only other marks prove another owner.
+            Ok(trace @ Trace::Foreign(_)) if !trace.is_marked() => {
+                Sighting::Unclear(making::conflict(FIND, kind, &trace))
+            }
             Ok(Trace::Foreign(_) | Trace::Nothing) => Sighting::Absent,
             Ok(trace @ Trace::Several(_)) => {
                 Sighting::Unclear(making::conflict(FIND, kind, &trace))

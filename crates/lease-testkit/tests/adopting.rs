@@ -2,17 +2,20 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed expectation is the test")]
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use lease_core::engine::{Acquire, By, Outcome, Release, Step, Whose, plan};
+use lease_core::engine::{Acquire, By, Done, Outcome, Release, Step, Whose, plan};
 use lease_core::error::ErrorKind;
+use lease_core::journal::Event;
 use lease_core::retry::pause;
 use lease_core::spec::Retention;
 use lease_core::state::Phase;
+use lease_core::store::LeaseWriter;
 use lease_core::{Claim, Clock, Deadlines, Engine, Marks, ResourceId, Spec, Timestamp};
-use lease_testkit::faults::Stage;
+use lease_testkit::faults::{Fault, Planned, Point, Stage};
 use lease_testkit::sim::{Flavor, SimClock};
-use lease_testkit::world::{HOME, Kind};
+use lease_testkit::world::{Entry, HOME, Kind};
 
 fn stage(flavor: Flavor) -> Stage {
     Stage::new(flavor, &[], None).unwrap()
@@ -110,25 +113,79 @@ async fn what_carries_no_marks_is_somebody_elses_and_what_is_leased_is_taken() {
     assert!(is_alive(&stage, &foreign));
 }
 
-#[tokio::test(start_paused = true)]
-async fn what_a_released_lease_had_is_reclaimed_when_it_shows_up_after_all() {
-    let stage = stage(Flavor::UniqueNames);
+/// A lease whose machine was asked for twice, because the first request seemed lost; it is released again.
+async fn released_after_a_repeated_create() -> (Stage, Entry) {
+    let plain = stage(Flavor::UniqueNames);
+    acquired(&plain.engine()).await;
+    let trace = plain.script().trace();
+    let at = trace.iter().rposition(|it| it.point == Point::Create).unwrap();
+    let lost = Planned { at, fault: Fault::LostBefore };
+    let stage = Stage::new(Flavor::UniqueNames, &[lost], None).unwrap();
     let engine = stage.engine();
     let claim = acquired(&engine).await;
+    assert_eq!(claim.resources().last().unwrap().sends(), 2);
     let machine = stage.world().ours_alive().into_iter().find(|it| it.kind == Kind::Machine);
-    let machine = machine.unwrap();
     engine.release(claim.lease(), by_person()).await.unwrap();
-    // The provider accepted the create a second time, long after everything was proven gone.
+    (stage, machine.unwrap())
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_repeated_create_made_is_reclaimed_when_it_shows_up_after_all() {
+    let (stage, machine) = released_after_a_repeated_create().await;
+    let engine = stage.engine();
     let late = stage.world().plant(HOME, Kind::Machine, &machine.name, machine.marks.clone());
     let view = engine.observe(None).await.unwrap();
     let steps = plan(&view, SimClock::new().now());
     assert!(matches!(steps.as_slice(), [Step::Reclaim { found, .. }] if found.id == late));
     let report = engine.execute(&steps).await;
-    assert!(
-        matches!(report.done.as_slice(), [done] if matches!(done.result, Ok(Outcome::Released)))
-    );
+    let released = |it: &Done| matches!(it.result, Ok(Outcome::Released));
+    assert!(report.done.len() == 1 && report.done.iter().all(released), "{report:?}");
     assert!(!is_alive(&stage, &late));
     assert!(stage.live_claims().await.is_empty(), "its record went the way of the first one");
+}
+
+/// Marks are labels, and labels are copied with everything else by whoever copies a machine.
+#[tokio::test(start_paused = true)]
+async fn copies_of_our_marks_are_reported_and_left() {
+    let (stage, machine) = released_after_a_repeated_create().await;
+    let plant = |name: &str| stage.world().plant(HOME, Kind::Machine, name, machine.marks.clone());
+    let renamed = plant("colleagues-database");
+    stage.look_and_act().await;
+    assert!(is_alive(&stage, &renamed), "it has not the name that was intended");
+    let same = plant(&machine.name);
+    stage.look_and_act().await;
+    assert!(is_alive(&stage, &renamed) && is_alive(&stage, &same), "two have the same marks");
+    let refused = stage.engine().adopt("sim", &same, None).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Refused, "{refused}");
+
+    // What was created once and answered cannot have landed again.
+    let stage = self::stage(Flavor::UniqueNames);
+    let claim = acquired(&stage.engine()).await;
+    let made = stage.world().ours_alive().into_iter().find(|it| it.kind == Kind::Machine).unwrap();
+    stage.engine().release(claim.lease(), by_person()).await.unwrap();
+    let copy = stage.world().plant(HOME, Kind::Machine, &made.name, made.marks);
+    stage.look_and_act().await;
+    assert!(is_alive(&stage, &copy));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_was_ahead_postpones_no_retry() {
+    let stage = stage(Flavor::UniqueNames);
+    let engine = stage.engine();
+    let claim = acquired(&engine).await;
+    let clock = SimClock::new();
+    let (store, ticking) = (Arc::clone(engine.store()), Arc::new(clock.clone()));
+    let mut writer = LeaseWriter::load(store, ticking, claim.lease()).await.unwrap();
+    let releasing = Event::Releasing { why: "expired".to_owned(), ends_keep: false };
+    let retry_at = clock.now().after(Duration::from_secs(10 * 365 * 24 * 3600));
+    let delayed = Event::Delayed {
+        kind: ErrorKind::Unavailable,
+        message: "no network yet".to_owned(),
+        retry_at,
+    };
+    writer.append(&[releasing, delayed]).await.unwrap();
+    let steps = plan(&engine.observe(None).await.unwrap(), clock.now());
+    assert!(matches!(steps.as_slice(), [Step::Release { .. }]), "{steps:?}");
 }
 
 #[tokio::test(start_paused = true)]

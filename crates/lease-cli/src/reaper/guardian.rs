@@ -13,11 +13,13 @@ use lease_process::{Program, spawn_detached};
 use crate::catalog;
 use crate::context::Base;
 use crate::failure::Failure;
-use crate::reaper::lock::{is_watched, watchers};
+use crate::reaper::lock::{is_watched, watcher_at, watchers};
 use crate::reaper::post::Post;
 
 /// How long a started reaper may take until it watches.
 const START_TIME_MAX: Duration = Duration::from_secs(10);
+/// How long a reaper may take to say in which account it is.
+const ACCOUNT_TIME_MAX: Duration = Duration::from_secs(2);
 /// How long is waited before another one is started: the first may have lost its race for the lock.
 const STARTED_AGAIN_AFTER: Duration = Duration::from_secs(2);
 /// A log longer than this is begun anew.
@@ -82,6 +84,23 @@ impl Reaper {
             .map_err(|failure| Error::harmless(ErrorKind::Storage, DOING, failure.what()))
     }
 
+    /// Waits until the reaper at the post has said in which account it is; in another one it is of no use here. One that
+    /// cannot tell yet, because its provider does not answer, is believed.
+    async fn confirm(&self, post: &Post, scope: &Scope) -> Result<()> {
+        let pauses = (Duration::from_millis(2), Duration::from_millis(50));
+        let mut pace = Pace::start(Bounds::within(ACCOUNT_TIME_MAX).paused(pauses.0, pauses.1));
+        loop {
+            let watcher = watcher_at(&self.state_dir, post)
+                .map_err(|failure| Error::harmless(ErrorKind::Storage, DOING, failure.what()))?;
+            match watcher.and_then(|it| it.scope) {
+                Some(known) if known == *scope => return Ok(()),
+                Some(_) => return self.find_another(scope),
+                None if !pace.wait(None).await => return Ok(()),
+                None => {}
+            }
+        }
+    }
+
     fn start(&self) -> Result<()> {
         let log = self.state_dir.join("reaper.log");
         if std::fs::metadata(&log).is_ok_and(|it| it.len() > LOG_BYTES_MAX) {
@@ -106,7 +125,7 @@ impl Guardian for Reaper {
     async fn ensure(&self, _lease: &LeaseId, scope: &Scope) -> Result<()> {
         let Some(post) = self.post(scope) else { return self.find_another(scope) };
         if self.is_watched(post)? {
-            return Ok(());
+            return self.confirm(post, scope).await;
         }
         self.start()?;
         let pauses = (Duration::from_millis(2), Duration::from_millis(50));
@@ -128,6 +147,6 @@ impl Guardian for Reaper {
                 return Err(Error::harmless(ErrorKind::Unavailable, DOING, message));
             }
         }
-        Ok(())
+        self.confirm(post, scope).await
     }
 }

@@ -53,6 +53,12 @@ pub(super) fn is_watched(state_dir: &Path, post: &Post) -> Result<bool, Failure>
     Ok(held(&post.path_in(state_dir))?.is_some())
 }
 
+/// Who is at the post, with the account as far as it is known there.
+pub(super) fn watcher_at(state_dir: &Path, post: &Post) -> Result<Option<Watcher>, Failure> {
+    let text = held(&post.path_in(state_dir))?;
+    Ok(text.map(|text| Watcher::read(post.provider(), &text)))
+}
+
 /// What the holder of a lock wrote into it; `None` when nobody holds it.
 fn held(path: &Path) -> Result<Option<String>, Failure> {
     let mut file = match File::open(path) {

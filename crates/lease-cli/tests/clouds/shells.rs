@@ -145,3 +145,16 @@ fn a_credential_in_a_file_is_refused_without_being_shown() {
     );
     assert!(!ended.stderr.contains("planted"), "{}", ended.stderr);
 }
+
+#[test]
+fn a_touch_with_another_credential_does_not_call_an_unwatched_lease_watched() {
+    let site = two_workspaces();
+    assert_eq!(site.lease(&["-q", "acquire", "--slug", "one-oak"]).code, 0);
+    accounts(&site, 1);
+    let status = site.json(&["reaper", "status"]);
+    send(u32::try_from(status["pid"].as_u64().unwrap()).unwrap(), Signal::KILL);
+    assert_nobody_watches(&site);
+    let touched = site.lease_with(OTHER_KEY, &["touch", "one-oak", "--max-age", "1s"]);
+    assert_eq!(touched.code, 125, "nobody watches it: {}", touched.stderr);
+    assert_eq!(site.lease(&["-q", "release", "one-oak"]).code, 0);
+}

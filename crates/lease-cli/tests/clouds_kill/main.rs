@@ -37,13 +37,13 @@ use trial::Trial;
 const WORKERS: usize = 5;
 /// At how many system calls of a run at each cloud the client is killed.
 const CALLS: usize = 110;
+/// How many reapers may need more than ten seconds.
+const LATE_MAX: usize = 10;
 
 #[test]
 fn a_client_that_is_killed_at_a_cloud_leaves_nothing_and_touches_nothing_foreign() {
     let (hetzner, fal) = (Honest::<Hetzner>::watch(), Honest::<FalCloud>::watch());
     let attempts: Vec<_> = hetzner.attempts().into_iter().chain(fal.attempts()).collect();
-    let attempts: Vec<_> = attempts.into_iter().filter(|it| it.group().starts_with("fal acquire")).collect();
-    let attempts: Vec<_> = (0..8).flat_map(|_| attempts.clone()).collect();
     let report = run_all(attempts);
     println!("{report}");
     report.write_where_asked();
@@ -54,6 +54,8 @@ fn a_client_that_is_killed_at_a_cloud_leaves_nothing_and_touches_nothing_foreign
         // Runs differ by a few requests and calls, so some kills come too late.
         assert!((points - killed) * 10 < points, "{provider}: killed {killed} of {points}");
     }
+    // A machine that stands still for seconds, because others use it, is no fault of the reaper.
+    assert!(report.late() <= LATE_MAX, "{} reapers needed more than ten seconds", report.late());
     assert!(report.problems().is_empty(), "{}", report.problems().join("\n"));
 }
 
@@ -93,12 +95,10 @@ fn run_all(attempts: Vec<Attempt>) -> Report {
     let work = || loop {
         let next = attempts.lock().unwrap().next();
         let Some(attempt) = next else { return };
-        let began = tokio::time::Instant::now();
         let verdict = match attempt.provider {
             Hetzner::NAME => conduct::<Hetzner>(&attempt),
             _ => conduct::<FalCloud>(&attempt),
         };
-        eprintln!("DEV {} {:.1}s", verdict.label, began.elapsed().as_secs_f64());
         report.lock().unwrap().add(verdict);
     };
     std::thread::scope(|scope| {

@@ -55,6 +55,11 @@ impl Report {
         of.fold((0, 0), |(all, killed), it| (all + 1, killed + usize::from(it.was_killed)))
     }
 
+    /// How often the reaper needed more than ten seconds.
+    pub(crate) fn late(&self) -> usize {
+        self.verdicts.iter().filter(|it| it.ending.is_late).count()
+    }
+
     /// Writes the summary where the documentation takes it from.
     #[expect(clippy::disallowed_methods, reason = "whoever runs the test says where it reports")]
     pub(crate) fn write_where_asked(&self) {
@@ -77,6 +82,7 @@ impl fmt::Display for Report {
         }
         let records = self.verdicts.iter().filter(|it| it.ending.record_only).count();
         writeln!(f, "record without a reaper: {records}")?;
+        writeln!(f, "more than ten seconds: {}", self.late())?;
         let cleanups = self.verdicts.iter().map(|it| it.ending.cleanups).max();
         writeln!(f, "cleanups after a kill, at most: {}", cleanups.unwrap_or(0))
     }

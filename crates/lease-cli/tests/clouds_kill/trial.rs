@@ -31,6 +31,8 @@ pub(crate) struct Trial<C: Place> {
 pub(crate) struct Ending {
     /// Whether only a record was left, of a lease that had nothing yet, for the next command to end.
     pub(crate) record_only: bool,
+    /// Whether the reaper needed more than the ten seconds that it should.
+    pub(crate) is_late: bool,
     /// How often `lease cleanup` was run until it said that nothing was left.
     pub(crate) cleanups: usize,
 }
@@ -121,7 +123,9 @@ impl<C: Place> Trial<C> {
             return if ended.code == 0 { Ok(()) } else { Err(ended.stderr) };
         }
         if attempt.reaper == Reaper::Lives {
+            let soon = Deadline::after(CLEAN_WITHIN);
             ending.record_only = self.await_reaper()?;
+            ending.is_late = soon.is_over();
             if !ending.record_only {
                 return Ok(());
             }
@@ -140,7 +144,7 @@ impl<C: Place> Trial<C> {
     /// the client died before it was started or anything else was there.
     fn await_reaper(&self) -> Result<bool, String> {
         let mut record_only = false;
-        let told = eventually(Deadline::after(CLEAN_WITHIN), || {
+        let told = eventually(Deadline::after(ANSWER_WITHIN), || {
             let journals = self.site.installation.journals();
             let mut live = journals.iter().filter(|it| it.is_live).peekable();
             let nothing_yet = live.peek().is_some() && live.all(|it| it.events == ["opened"]);

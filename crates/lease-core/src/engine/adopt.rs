@@ -12,6 +12,7 @@ use crate::journal::{Change, Disposition, Event, Intended, Opened};
 use crate::provider::Provider;
 use crate::scope::Scope;
 use crate::spec::{Deadlines, Retention, Spec};
+use crate::state::ResourceState;
 use crate::store::LeaseWriter;
 use crate::watch::Notice;
 
@@ -110,6 +111,16 @@ impl Engine {
                 return Err(Error::harmless(ErrorKind::Refused, DOING, message));
             }
         };
+        let twin = inventory.items.iter().find(|it| {
+            it.id != found.id && it.marks.as_ref().is_some_and(|it| it.nonce == marks.nonce)
+        });
+        if let Some(twin) = twin {
+            let message = format!(
+                "{} and {} carry the same marks, so they do not say which of the two is the lease's",
+                found.id, twin.id
+            );
+            return Err(Error::harmless(ErrorKind::Refused, DOING, message));
+        }
         let same = |it: &&Found| {
             let theirs = it.marks.as_ref();
             it.id != found.id
@@ -145,7 +156,7 @@ impl Engine {
         for entry in self.store.scan().await? {
             let Ok(claim) = entry.claim else { continue };
             let holds = |member: &Member| {
-                claim.resources().iter().any(|it| {
+                claim.resources().iter().filter(|it| it.state() != ResourceState::Gone).any(|it| {
                     it.intended().nonce == member.intended.nonce || it.id() == Some(&member.id)
                 })
             };

@@ -8,8 +8,10 @@ use crate::engine::adopt::Terms;
 use crate::engine::plan::{Step, Why, decide};
 use crate::engine::release::{By, Outcome, Release};
 use crate::error::{ErrorKind, Result};
+use crate::evidence::Sighting;
 use crate::evidence::{Found, Inventory};
 use crate::id::{LeaseId, ResourceId, Slug};
+use crate::proof::VerifiedScope;
 use crate::spec::Retention;
 
 /// What carrying out a plan came to.
@@ -65,6 +67,19 @@ impl Engine {
             report.done.push(Done { lease: lease.clone(), slug: slug.clone(), result });
         }
         report
+    }
+
+    /// Whether the provider says, in the right account, that it has no machine of that id.
+    async fn machine_is_absent(&self, claim: &Claim) -> bool {
+        let Ok(provider) = self.provider(claim.provider()) else { return false };
+        let Some(id) = claim.resources().iter().rev().find_map(|it| it.id().cloned()) else {
+            return false;
+        };
+        let look = async {
+            VerifiedScope::verify(provider.as_ref(), claim.scope()).await?;
+            provider.inspect(&id).await
+        };
+        matches!(self.call("look at the machine", look).await, Ok(Sighting::Absent))
     }
 
     /// Gives a record to what a released lease of ours had, and releases it. What is gone meanwhile, or has a record
@@ -123,8 +138,11 @@ impl Engine {
         let Ok(claim) = self.store.load(lease).await else { return true };
         let Ok(seen) = self.see(claim).await else { return true };
         match why {
-            // What the provider lists is proven again by the release itself.
-            Why::Vanished => !seen.operating && !seen.in_use,
+            // A listing may lack a machine that is there: a label was changed, a page shifted. A release cannot be taken
+            // back and deletes what it finds, so the machine itself is asked for first.
+            Why::Vanished => {
+                !seen.operating && !seen.in_use && self.machine_is_absent(&seen.claim).await
+            }
             Why::OwnerDied | Why::Expired | Why::Idle | Why::Abandoned | Why::Resume => {
                 matches!(
                     decide(&seen, self.clock.now()),

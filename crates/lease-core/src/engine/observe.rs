@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::claim::Claim;
+use crate::claim::{Claim, ClaimedResource};
 use crate::engine::Engine;
 use crate::engine::expiry::{Presence, due};
 use crate::error::{Error, ErrorKind, Result};
-use crate::evidence::Inventory;
+use crate::evidence::{Found, Inventory};
 use crate::id::{InstallationId, LeaseId, Nonce};
 use crate::owner::Liveness;
 use crate::state::Phase;
@@ -85,8 +85,11 @@ impl Engine {
         Ok(View { inventories, settle, remembered, ..view })
     }
 
-    /// Which of the listed resources, that no live lease claims, a released lease of ours had. Their marks are one proof
-    /// of whose they are, and the record is the other.
+    /// Which of the listed resources, that no live lease claims, a released lease of ours made and lost sight of.
+    ///
+    /// Marks can be copied, nonce and all, so the record has to say more than that it knows them: the resource has the
+    /// kind and the name that were intended, it is the only one with its marks, and the record leaves room for it, because
+    /// its create was never answered, was sent more than once, or was answered with this very id.
     async fn remembered(
         &self,
         view: &View,
@@ -97,10 +100,19 @@ impl Engine {
             let marked = inventory.items.iter().filter_map(|it| it.marks.as_ref());
             for marks in marked.filter(|it| it.installation == view.installation) {
                 let Ok(claim) = self.store.load(&marks.lease).await else { continue };
-                let mut had = claim.resources().iter().map(|it| &it.intended().nonce);
+                let has_them =
+                    |it: &&Found| it.marks.as_ref().is_some_and(|it| it.nonce == marks.nonce);
+                let mut carriers = inventory.items.iter().filter(has_them);
+                let (Some(found), None) = (carriers.next(), carriers.next()) else { continue };
+                let made = |it: &ClaimedResource| {
+                    it.intended().nonce == marks.nonce
+                        && it.intended().kind == found.kind
+                        && Some(&it.intended().name) == found.name.as_ref()
+                        && (it.id().is_none_or(|id| *id == found.id) || it.sends() > 1)
+                };
                 if claim.phase() == Phase::Released
                     && *claim.scope() == inventory.scope
-                    && had.any(|it| *it == marks.nonce)
+                    && claim.resources().iter().any(made)
                 {
                     remembered.insert(marks.nonce.clone());
                 }

@@ -15,6 +15,9 @@ use crate::time::Timestamp;
 /// How long an acquire without a known owner, on which nobody works, is left alone.
 const ABANDONED_AFTER: Duration = Duration::from_secs(60);
 
+/// No release waits longer than this before it is tried again.
+const RETRY_WAIT_MAX: Duration = Duration::from_secs(15 * 60);
+
 /// One thing to do, or to leave, and why.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -191,12 +194,17 @@ fn resume(seen: &Seen, now: Timestamp) -> Step {
     let claim = &seen.claim;
     let (lease, slug) = (claim.lease().clone(), claim.slug().clone());
     match claim.obstacle() {
-        Some(obstacle) if obstacle.retry_at > now => Step::Wait {
-            lease,
-            slug,
-            until: Some(obstacle.retry_at),
-            why: obstacle.message.clone(),
-        },
+        // A time that lies further ahead was written by a clock that was wrong.
+        Some(obstacle)
+            if obstacle.retry_at > now && obstacle.retry_at <= now.after(RETRY_WAIT_MAX) =>
+        {
+            Step::Wait {
+                lease,
+                slug,
+                until: Some(obstacle.retry_at),
+                why: obstacle.message.clone(),
+            }
+        }
         Some(obstacle) if obstacle.kind.needs_person() => {
             // It is tried again all the same: the person may have set it right without telling us.
             let evidence = format!("needs a person: {}", obstacle.message);
@@ -222,7 +230,8 @@ fn unfinished(seen: &Seen, now: Timestamp) -> Step {
     let claim = &seen.claim;
     let (lease, slug) = (claim.lease().clone(), claim.slug().clone());
     let patience_ends = claim.updated_at().after(ABANDONED_AFTER);
-    let (dead, late) = (seen.liveness == Liveness::Dead, patience_ends <= now);
+    let late = patience_ends <= now || claim.updated_at() > now.after(ABANDONED_AFTER);
+    let dead = seen.liveness == Liveness::Dead;
     if dead || late {
         let evidence = if dead {
             "the process that acquired it ended"
@@ -268,6 +277,8 @@ fn orphans<'a>(
         .claims
         .iter()
         .flat_map(|it| it.claim.resources())
+        // What was called gone and is listed all the same is nobody's any more.
+        .filter(|it| it.state() != ResourceState::Gone)
         .map(|it| &it.intended().nonce)
         .collect();
     // A lease that cannot be read may well own what looks like an orphan, so it is named as such.

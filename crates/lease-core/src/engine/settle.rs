@@ -200,12 +200,18 @@ impl Engine {
                 if own.is_none() && descriptor.ownership == Ownership::Marks {
                     return false;
                 }
-                let resource = claim.resources().get(index);
-                let recorded = resource
-                    .and_then(ClaimedResource::sent_at)
-                    .and_then(|it| it.most_elapsed(self.clock.as_ref()));
-                let elapsed = own.into_iter().chain(recorded).max();
-                elapsed.is_some_and(|it| it < Duration::from_millis(window_ms))
+                let window = Duration::from_millis(window_ms);
+                let sent_at = claim.resources().get(index).and_then(ClaimedResource::sent_at);
+                let Some(sent_at) = sent_at else { return false };
+                let elapsed = match (own, sent_at.most_elapsed(self.clock.as_ref())) {
+                    (own, Some(recorded)) => recorded.max(own.unwrap_or_default()),
+                    // Our own clock stands still while the machine sleeps, so the wall clock has to agree with it.
+                    (Some(own), None) if self.clock.now() >= sent_at.at => {
+                        own.max(self.clock.now().since(sent_at.at))
+                    }
+                    (_, None) => return false,
+                };
+                elapsed < window
             }
         }
     }
@@ -283,6 +289,13 @@ impl Engine {
         provider: &Arc<dyn Provider>,
         index: usize,
     ) -> Result<bool> {
+        // The search took its time, and what is sent into another account is found by nobody.
+        let verify = VerifiedScope::verify(provider.as_ref(), writer.claim().scope());
+        match self.call("verify the account", verify).await {
+            Ok(_scope) => {}
+            Err(error) if error.kind().needs_person() => return Err(error),
+            Err(_passing) => return Ok(false),
+        }
         let intent = writer.resend(index).await?;
         match self.call("create a resource again", provider.create(&intent)).await {
             Ok(created) => {

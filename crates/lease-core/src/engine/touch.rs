@@ -15,6 +15,9 @@ use crate::spec::{Deadlines, Retention};
 use crate::state::{Phase, ResourceState};
 use crate::store::LeaseWriter;
 
+/// How long a touch may take to show its deadline; the record has it already.
+const RENEW_TIME_MAX: Duration = Duration::from_secs(5);
+
 impl Engine {
     /// Notes that the lease is used now, and moves its deadlines when new ones are given.
     ///
@@ -51,19 +54,26 @@ impl Engine {
         if !provider.descriptor().shows_deadline {
             return;
         }
-        for (index, resource) in claim.resources().iter().enumerate() {
-            let Some(id) = resource.id().filter(|_| resource.state() == ResourceState::Present)
-            else {
-                continue;
-            };
+        // The machine is what costs money and what people look at; the user's command waits for this.
+        let present = claim.resources().iter().enumerate().rev();
+        let mut present = present.filter(|(_, it)| it.state() == ResourceState::Present);
+        if let Some((index, id)) = present.find_map(|(at, it)| Some((at, it.id()?))) {
             let renewed = async {
                 let scope = VerifiedScope::verify(provider.as_ref(), claim.scope()).await?;
                 let Sighting::Found(shown) = provider.inspect(id).await? else { return Ok(()) };
                 let held = may_renew(claim, index, &shown, &scope)?;
                 provider.renew(&held, claim.ends_at()).await
             };
-            if let Err(error) = self.call("show the deadline", renewed).await {
-                tracing::warn!(lease = %claim.lease(), %id, %error, "the deadline is not shown");
+            let told =
+                tokio::time::timeout(RENEW_TIME_MAX, self.call("show the deadline", renewed));
+            match told.await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => {
+                    tracing::warn!(lease = %claim.lease(), %id, %error, "the deadline is not shown");
+                }
+                Err(_elapsed) => {
+                    tracing::warn!(lease = %claim.lease(), %id, "the deadline is not shown in time");
+                }
             }
         }
     }

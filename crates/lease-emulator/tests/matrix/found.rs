@@ -33,3 +33,17 @@ fn what_comes_back_after_a_release_is_reclaimed_without_what_merely_carries_its_
     assert_eq!(run.complaint(), None);
     assert!(run.came_back);
 }
+
+#[test]
+fn a_key_that_moves_during_a_search_repeats_nothing_elsewhere() {
+    let (vendor, life) = (Vendor::Hetzner, Life::Release);
+    let base = replay(vendor, life, &[], None);
+    let is_key = |it: &crate::fault::Passed| it.method == Method::POST && it.path == "/v1/ssh_keys";
+    let at = base.trace.iter().position(is_key).unwrap();
+    let lost = Planned { at, fault: Fault::LostBefore };
+    for later in 1..4 {
+        let moved = Planned { at: at + later, fault: Fault::AccountMoved };
+        let run = replay(vendor, life, &[lost, moved], None);
+        assert_eq!(run.complaint(), None, "{later} requests after");
+    }
+}

@@ -1,6 +1,6 @@
 //! Every request × every fault, and every ordered pair.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -100,6 +100,8 @@ pub(crate) struct Tally {
     pub(crate) planned_as: BTreeMap<Fault, usize>,
     /// How the first faults were that a person had to help with, and how often.
     pub(crate) helped_with: BTreeMap<String, usize>,
+    /// The faults of the runs that went wrong, with what they broke, and how often.
+    pub(crate) failed_with: BTreeMap<String, usize>,
     pub(crate) failures: Vec<(Vec<Planned>, String)>,
 }
 
@@ -140,8 +142,12 @@ fn run_part(tally: &mut Tally, (vendor, life, depth): (Vendor, Life, Depth), fir
         return;
     }
     // What comes after the first fault is another run, with requests of its own.
+    if first.fault == Fault::AccountMoved {
+        return;
+    }
     let seconds = faults_from(vendor, &single, first.at + 1).into_iter();
-    for second in seconds.filter(|it| it.is_of_class(&single.trace)) {
+    let counts = |it: &Planned| it.fault != Fault::AccountMoved && it.is_of_class(&single.trace);
+    for second in seconds.filter(counts) {
         let planned = [first, second];
         let pair = replay(vendor, life, &planned, None);
         tally.pairs += 1;
@@ -180,6 +186,7 @@ impl Tally {
         merge(&mut self.planned_at, other.planned_at);
         merge(&mut self.planned_as, other.planned_as);
         merge(&mut self.helped_with, other.helped_with);
+        merge(&mut self.failed_with, other.failed_with);
         self.failures.extend(other.failures);
     }
 
@@ -202,6 +209,15 @@ impl Tally {
         for violation in &run.violations {
             *self.rules.entry(violation.rule).or_default() += 1;
         }
+        let kind = |it: &Planned| match run.trace.get(it.at) {
+            Some(passed) => format!("{} at {}", it.fault, passed.kind()),
+            None => it.fault.to_string(),
+        };
+        let kinds: Vec<_> = planned.iter().map(kind).collect();
+        let rules: BTreeSet<_> = run.violations.iter().map(|it| it.rule.to_string()).collect();
+        let rules: Vec<_> = rules.into_iter().collect();
+        let key = format!("{}: {}", kinds.join(", then "), rules.join(", "));
+        *self.failed_with.entry(key).or_default() += 1;
         let words: Vec<_> = planned.iter().map(|it| it.describe(&run.trace)).collect();
         let what = format!("{}: {complaint}", words.join(", then "));
         self.failures.push((planned.to_vec(), what));
@@ -236,7 +252,8 @@ pub(crate) fn hunt(vendor: Vendor, mutant: Mutant) -> Option<Kill> {
         if let Some(kill) = judge(life, &[], &base) {
             return Some(kill);
         }
-        for first in firsts(vendor, life, &base) {
+        let classes = firsts(vendor, life, &base).into_iter();
+        for first in classes.filter(|it| it.is_of_class(&base.trace)) {
             let run = replay(vendor, life, &[first], Some(mutant));
             if let Some(kill) = judge(life, &[first], &run) {
                 return Some(kill);

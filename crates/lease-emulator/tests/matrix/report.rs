@@ -24,6 +24,9 @@ impl Report {
         for (vendor, life, tally) in &self.tallies {
             let shown = tally.failures.iter().map(|(_, what)| format!("{vendor}, {life}: {what}"));
             problems.extend(shown);
+            let kinds = tally.failed_with.iter();
+            problems
+                .extend(kinds.map(|(what, count)| format!("{vendor}, {life}: {count} x {what}")));
             if tally.failed > 0 || tally.singles == 0 {
                 problems.push(format!("{vendor}, {life}: {} runs went wrong", tally.failed));
             }
@@ -208,7 +211,8 @@ const RULES: &str = "\
   delivery, and errors after the effect, are planned for what changes something. An empty answer cannot be cut off.
 * In pairs one of each class that the client takes for the same is run: to who reads, a server in trouble and an answer \
   that hangs, cannot be read or asks to wait are a connection that was lost. The singles are run of each.
-* A key does not move to another account between the last look at the account and the create that follows at once.
+* A key that moves to another account is a single fault, and does so at a read: nobody can help it when a create is sent \
+  or lands right after the look that showed the right account.
 * A create that fal accepts late is accepted while its idempotency key is remembered for each repetition: what is late is \
   late by less than the difference between the two windows. Nothing a client can do prevents a second machine otherwise.
 * fal remembers a create from its arrival on, for the workspace; Hetzner's names are unique in a project at every moment. \

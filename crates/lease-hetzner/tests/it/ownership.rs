@@ -44,9 +44,18 @@ async fn a_name_that_somebody_else_took_is_a_conflict_and_theirs_is_left_alone()
     let theirs = desk.bench.foreign().into_iter().find(|it| it.name == name).unwrap();
     assert_eq!(theirs.gone, None, "it was deleted");
     assert!(theirs.labels.is_empty(), "it was relabelled");
-    if failure.left != Left::Released {
-        assert_released(&desk.release(&failure.lease.unwrap()).await);
-    }
+    // Nobody else draws our names, so without any marks it might be ours: the lease names it and waits for a person.
+    let lease = failure.lease.unwrap();
+    let pending = desk.release(&lease).await;
+    assert!(
+        matches!(&pending, Outcome::Pending(claim)
+            if claim.obstacle().is_some_and(|it| it.message.contains(&theirs.id))),
+        "{pending:?}"
+    );
+    let renamed = json!({ "name": "theirs" });
+    desk.bench.ask(Method::PUT, &format!("/servers/{}", theirs.id), &renamed).await;
+    lease_core::retry::pause(std::time::Duration::from_secs(600)).await;
+    assert_released(&desk.release(&lease).await);
     desk.assert_clean();
 }
 

@@ -199,15 +199,22 @@ impl Store for FsStore {
     async fn archive(&self, lease: &LeaseId) -> Result<()> {
         const DOING: &str = "archive the lease";
         let Some(from) = find_file(&self.leases, lease)? else { return Ok(()) };
-        let file = File::open(&from).map_err(|error| missing_or(DOING, lease, &from, error))?;
+        // From here on another process may archive it at any time, which is what was asked for.
+        let file = match File::open(&from) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(storage(DOING, &from, error)),
+        };
         lock(&file, &from)?;
-        if read_claim(&from, lease)?.phase() != Phase::Released {
-            return Err(not_released(lease));
+        match read_claim(&from, lease) {
+            Ok(claim) if claim.phase() == Phase::Released => {}
+            Ok(_) => return Err(not_released(lease)),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(error),
         }
         let to = self.archive.join(from.file_name().unwrap_or_default());
         match fs::rename(&from, &to) {
             Ok(()) => {}
-            // Another process archived it between the look and the rename.
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(storage(DOING, &from, error)),
         }

@@ -126,6 +126,42 @@ async fn only_a_released_lease_is_archived() {
     assert_eq!(store.load(claim.lease()).await.unwrap().phase(), Phase::Released);
 }
 
+/// Whoever is second finds the work done at whatever step it has come to.
+#[test]
+fn a_lease_that_several_archive_at_once_is_archived_for_each_of_them() {
+    const ARCHIVERS: usize = 4;
+    let dir = tempfile::tempdir().unwrap();
+    let runtime = || tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let store = FsStore::open(dir.path()).unwrap();
+    let leases: Vec<LeaseId> = (0..50)
+        .map(|number| {
+            let opened = store.open(AT, opened(&format!("calm-otter-{number}")));
+            let claim = runtime().block_on(opened).unwrap();
+            let releasing = [Event::Releasing { why: "test".to_owned(), ends_keep: false }];
+            let append = store.append(claim.lease(), claim.sequence(), AT, &releasing);
+            runtime().block_on(append).unwrap();
+            claim.lease().clone()
+        })
+        .collect();
+    let together = std::sync::Barrier::new(ARCHIVERS);
+    let problems = std::sync::Mutex::new(Vec::new());
+    let archive_all = || {
+        let (runtime, store) = (runtime(), FsStore::open(dir.path()).unwrap());
+        for lease in &leases {
+            together.wait();
+            let archived = runtime.block_on(store.archive(lease));
+            problems.lock().unwrap().extend(archived.err().map(|it| it.to_string()));
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..ARCHIVERS {
+            scope.spawn(archive_all);
+        }
+    });
+    assert_eq!(problems.into_inner().unwrap(), Vec::<String>::new());
+    assert!(store.live_files().unwrap().is_empty());
+}
+
 #[tokio::test]
 async fn files_are_private_and_the_installation_stays() {
     let dir = tempfile::tempdir().unwrap();
