@@ -1,7 +1,6 @@
 //! What tells this directory of boxes from every other one: on another machine, of another user, or made anew.
 
 use std::fs;
-use std::io;
 use std::path::Path;
 
 use lease_core::{Entropy, Nonce};
@@ -15,18 +14,32 @@ const ID_FILE: &str = ".root-id";
 pub(crate) fn ensure(root: &Path, entropy: &dyn Entropy) -> Result<(), LocalError> {
     let path = root.join(ID_FILE);
     if path.exists() {
+        sweep(root);
         return Ok(());
     }
     let draw = || Nonce::draw(entropy).map_err(|error| LocalError::Machine(error.to_string()));
     let draft = root.join(format!("{ID_FILE}.{}", draw()?));
     making::write_file(&draft, format!("{}\n", draw()?).as_bytes())?;
     let linked = fs::hard_link(&draft, &path);
-    fs::remove_file(&draft).map_err(LocalError::file("removing", &draft))?;
+    if path.exists() {
+        sweep(root);
+    }
     match linked {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-            Err(LocalError::file("writing", &path)(error))
-        }
+        // Whoever was first swept our draft away, or is there with theirs.
+        Err(error) if !path.exists() => Err(LocalError::file("writing", &path)(error)),
         _ => making::sync_directory(root),
+    }
+}
+
+/// Removes the drafts of those who were killed or came second. There is an id, so no draft can become one any more.
+fn sweep(root: &Path) {
+    for entry in fs::read_dir(root).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let is_draft = name.to_str().and_then(|it| it.strip_prefix(ID_FILE)?.strip_prefix('.'));
+        if is_draft.is_some() {
+            // Somebody else may sweep at the same time; what stays is swept by the next one.
+            drop(fs::remove_file(entry.path()));
+        }
     }
 }
 
@@ -87,6 +100,9 @@ mod tests {
         assert_ne!(account(&two, 7).await.unwrap(), first);
         assert_ne!(account(&one, 8).await.unwrap(), first);
         assert_eq!(fs::read_dir(&one).unwrap().count(), 1, "a draft stays behind");
+        fs::write(one.join(".root-id.of-a-killed-process"), "").unwrap();
+        ensure(&one, &OsEntropy).unwrap();
+        assert_eq!(fs::read_dir(&one).unwrap().count(), 1, "a draft of somebody else stays");
     }
 
     #[tokio::test]
