@@ -1,8 +1,9 @@
 //! Runs the fault matrix and keeps its report, `docs/faults.md`, true.
 //!
-//! The matrix of the engine is the same on every machine, so a check compares it to the letter. The kills of the real
-//! program are numbered by system calls, which differ from machine to machine: their summary is kept in a file that only
-//! a new report writes, and the test that makes them runs, with its own limits, in every `cargo xtask ci`.
+//! The matrix of the engine is the same on every machine, so a check compares it to the letter. The matrix over the wire
+//! takes long with all its pairs, and the kills of the real program are numbered by system calls, which differ from
+//! machine to machine: their summaries are kept in files that only a new report writes, and the tests that make them run,
+//! with their own limits, in every `cargo xtask ci`.
 
 use std::fs;
 use std::path::Path;
@@ -19,6 +20,12 @@ const REPORT: &str = "docs/faults.md";
 
 /// Where the summaries of the tests that kill the real program are kept.
 const KILLS_REPORT: &str = "testdata/kills/report.md";
+
+/// Where the report of the matrix over the wire is kept: the test runs the faults of each class and all seeded bugs in
+/// every `cargo xtask ci`, and the pairs only when a new report is asked for.
+const WIRE_REPORT: &str = "testdata/wire/report.md";
+const WIRE: &[&str] =
+    &["test", "--quiet", "--release", "-p", "lease-emulator", "--test", "matrix", "whatever_goes"];
 
 /// A test that kills the real program: its arguments, and what its summary means.
 struct Kills {
@@ -71,8 +78,16 @@ pub(crate) fn run(mode: Mode) -> Result<()> {
     let root = repository_root()?;
     if mode == Mode::Write {
         kill(&root)?;
+        let report = root.join(WIRE_REPORT);
+        if let Some(parent) = report.parent() {
+            fs::create_dir_all(parent)?;
+        }
+        let call =
+            cargo().args(WIRE).env("LEASE_WIRE_REPORT", report.display().to_string()).within(&root);
+        say(format_args!("$ {call}"));
+        call.run()?;
     }
-    let matrix = cargo().args(MATRIX).args(["--", KILLS_REPORT]).within(&root);
+    let matrix = cargo().args(MATRIX).args(["--", KILLS_REPORT, WIRE_REPORT]).within(&root);
     say(format_args!("$ {matrix}"));
     let outcome = matrix.outcome()?;
     if !outcome.success {

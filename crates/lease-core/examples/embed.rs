@@ -100,6 +100,7 @@ impl Provider for Parking {
             host_key: HostKey::FirstUse,
             root: "/".to_owned(),
             ready_file: None,
+            identity_file: None,
         };
         spaces.push(Found {
             id: id.clone(),

@@ -28,6 +28,10 @@ pub struct Reach {
     /// A file that the box makes once it is set up; a login before that is too early. Absolute.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ready_file: Option<String>,
+    /// A private key file on this machine that may log in beside the lease's own key, for a machine that nobody told
+    /// about the latter. Absolute.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity_file: Option<String>,
 }
 
 /// What is known of a host's key (invariant I13).

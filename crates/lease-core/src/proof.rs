@@ -453,13 +453,26 @@ pub fn prove_absent(
     }
     // An unanswered create may still take effect. How long ago it was sent counts only if two clocks agree on it.
     let waited = observed.sent_before.unwrap_or_default().max(observed.absent_for);
-    if resource.state == ResourceState::Uncertain && waited < observed.landing {
+    if may_land(resource, observed.ownership) && waited < observed.landing {
         return missing(format!("its create may land within {} ms", observed.landing.as_millis()));
     }
     Ok(Absence {
         listed: inventory.items.len(),
         absent_for_ms: crate::time::millis(observed.absent_for),
     })
+}
+
+/// Whether a create that was sent may still take effect although the resource is not seen: its answer never came, or it
+/// was repeated, and what its first attempt does comes on top of what the repetition did. Where only the answer to a create
+/// tells whose a machine is, a repetition names the same one by its key, so nothing else is waited for.
+pub(crate) fn may_land(resource: &ClaimedResource, ownership: Ownership) -> bool {
+    match resource.state {
+        ResourceState::Uncertain => true,
+        ResourceState::Present | ResourceState::Destroying => {
+            resource.sends > 1 && ownership == Ownership::Marks
+        }
+        ResourceState::Intended | ResourceState::Creating | ResourceState::Gone => false,
+    }
 }
 
 /// Under which circumstances something was looked for.
@@ -475,6 +488,8 @@ pub struct Observed<'a> {
     pub sent_before: Option<Duration>,
     /// How long an unanswered create may still take effect, by the provider's descriptor.
     pub landing: Duration,
+    /// What tells whose a resource is, by the provider's descriptor.
+    pub ownership: Ownership,
 }
 
 pub(crate) fn marks_of(claim: &Claim, resource: &ClaimedResource) -> Marks {
@@ -710,6 +725,7 @@ mod tests {
             settle: Duration::from_millis(500),
             sent_before: None,
             landing: Duration::ZERO,
+            ownership: Ownership::Marks,
         };
         let result = prove_absent(&claim_of(&case), 1, sighting, &inventory, &observed);
         assert_eq!(result.is_ok(), proven, "{result:?}");
@@ -724,5 +740,33 @@ mod tests {
         check_absence(&Sighting::Absent, false, "b", 500, false);
         check_absence(&unclear, false, "a", 500, false);
         check_absence(&Sighting::Found(Box::new(case().shown)), false, "a", 500, false);
+    }
+
+    #[test]
+    fn i4_a_repeated_create_may_still_land_beside_what_it_made() {
+        let proven = |repeated: bool, ownership: Ownership, absent: u64| {
+            let mut case = case();
+            if repeated {
+                // The first attempt of resource 1 was lost, and the second was answered.
+                case.events[4] = moved(1, Change::Lost { message: "reset".into() });
+                case.events.insert(5, moved(1, Change::Resent { steady: None }));
+                case.events.insert(6, moved(1, Change::Created { id: "id-1".parse().unwrap() }));
+            }
+            let claim = claim_of(&case);
+            let inventory = Inventory { scope: case.scope.scope.clone(), items: Vec::new() };
+            let observed = Observed {
+                scope: &case.scope,
+                absent_for: Duration::from_millis(absent),
+                settle: Duration::from_millis(500),
+                sent_before: None,
+                landing: Duration::from_secs(2),
+                ownership,
+            };
+            prove_absent(&claim, 1, &Sighting::Absent, &inventory, &observed).is_ok()
+        };
+        assert!(proven(false, Ownership::Marks, 500));
+        assert!(!proven(true, Ownership::Marks, 1_999));
+        assert!(proven(true, Ownership::Marks, 2_000));
+        assert!(proven(true, Ownership::CreateAnswer, 500));
     }
 }

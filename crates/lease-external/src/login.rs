@@ -34,9 +34,8 @@ pub(crate) fn reach(
     for fallback in ssh.fallback_ports.iter().flatten() {
         checked_port("fallbackPorts", fallback)?;
     }
-    if let Some(key) = ssh.key.as_deref().filter(|it| !it.is_empty()) {
-        checked_key_file(Path::new(key))?;
-    }
+    let key = ssh.key.as_deref().filter(|it| !it.is_empty());
+    key.map_or(Ok(()), |it| checked_key_file(Path::new(it)))?;
     let proxy = proxy(ssh, (host, user, port))?;
     let root = root(lease, user, work_root)?;
     let directory = owner.map_or("lease", LeaseId::as_str);
@@ -48,6 +47,7 @@ pub(crate) fn reach(
         host_key: checked_host_key(ssh.host_key.as_deref())?,
         root: format!("{}/{directory}", root.trim_end_matches('/')),
         ready_file: None,
+        identity_file: key.map(str::to_owned),
     }))
 }
 
@@ -142,11 +142,17 @@ fn proxy(
     Ok(vec!["/bin/sh".to_owned(), "-c".to_owned(), line])
 }
 
-/// A key file that an adapter names is looked at, so that a careless one is told; the lease logs in with its own key.
+/// A key file that an adapter names may log in beside the lease's own key, which an adapter that does not know
+/// `publicKey` has told nobody.
 fn checked_key_file(path: &Path) -> Result<(), ExternalError> {
     let wrong = |why: String| Err(ExternalError::KeyFile { path: path.to_owned(), why });
     if !path.is_absolute() {
         return wrong("its path is not absolute".to_owned());
+    }
+    let is_plain = |it: char| !it.is_control() && !"\"'\\".contains(it);
+    let text = path.to_string_lossy();
+    if !text.chars().all(is_plain) || text.contains("${") {
+        return wrong("it has a quote, a backslash, `${` or a control character".to_owned());
     }
     let meta = match fs::symlink_metadata(path) {
         Ok(meta) => meta,
@@ -241,7 +247,8 @@ mod tests {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
         refused(&ssh, "chmod 600");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
-        assert!(said(&ssh).unwrap().is_some());
+        let reach = said(&ssh).unwrap().unwrap();
+        assert_eq!(reach.identity_file.as_deref(), path.to_str());
         fs::remove_file(&path).unwrap();
         refused(&ssh, "cannot be used");
     }

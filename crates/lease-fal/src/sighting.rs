@@ -57,6 +57,7 @@ impl Login {
             host_key: HostKey::FirstUse,
             root: self.root.clone(),
             ready_file: None,
+            identity_file: None,
         }
     }
 }

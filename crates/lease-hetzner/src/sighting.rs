@@ -35,6 +35,7 @@ pub(crate) fn found(
                 host_key: HostKey::Pinned(key.public().ok()?),
                 root: user_data::root(config, &marks.lease),
                 ready_file: Some(user_data::ready_file(config, &marks.lease)),
+                identity_file: None,
             })
         }),
         _ => None,

@@ -142,6 +142,7 @@ pub(crate) fn reach(directory: &Path, host: &str, user: &str, host_key: &str) ->
         host_key: HostKey::Pinned(host_key.to_owned()),
         root: directory.join(ROOT_DIRECTORY).to_string_lossy().into_owned(),
         ready_file: None,
+        identity_file: None,
     }
 }
 

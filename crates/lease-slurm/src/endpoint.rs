@@ -86,6 +86,7 @@ impl Endpoint {
             root: self.root.clone(),
             // The server listens only once the box is set up.
             ready_file: None,
+            identity_file: None,
         }
     }
 }

@@ -6,7 +6,7 @@
 
 use std::fmt::Write as _;
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::endpoint::{Endpoint, HostKey, pinned_key};
@@ -36,14 +36,21 @@ pub(crate) fn write(
         HostKey::FirstUse if known_key(files)?.is_some() => "yes",
         HostKey::FirstUse => "accept-new",
     };
-    let trust = Trust { strict, known_hosts: quoted_path(&files.known_hosts())? };
+    let trust = Trust {
+        key: files.private_key(),
+        strict,
+        known_hosts: quoted_path(&files.known_hosts())?,
+        other_key: endpoint.identity_file.as_deref(),
+    };
     let text = render(files, endpoint, (&trust, &quoted_path(control)?), connect_timeout)?;
     write_private(&files.config(), text.as_bytes())
 }
 
-/// Writes a configuration for one attempt at a host that may be a stranger's: nothing about it is checked or kept.
+/// Writes a configuration for one attempt with `key` at a host that may be a stranger's: nothing about it is checked or
+/// kept.
 pub(crate) fn write_for_stranger(
     files: &LeaseFiles,
+    key: PathBuf,
     endpoint: &Endpoint,
     connect_timeout: Duration,
 ) -> Result<()> {
@@ -51,7 +58,7 @@ pub(crate) fn write_for_stranger(
     if let Some(argv) = &endpoint.proxy_command {
         write_private(&files.proxy(), &proxy_script(files, argv))?;
     }
-    let trust = Trust { strict: "no", known_hosts: "/dev/null".to_owned() };
+    let trust = Trust { key, strict: "no", known_hosts: "/dev/null".to_owned(), other_key: None };
     let text = render(files, endpoint, (&trust, "none"), connect_timeout)?;
     write_private(&files.stranger_config(), text.as_bytes())
 }
@@ -63,16 +70,18 @@ pub(crate) fn known_key(files: &LeaseFiles) -> Result<Option<String>> {
     Ok(text.lines().find_map(ours))
 }
 
-/// How the host's key is checked.
-struct Trust {
+/// How the host's key is checked, and which keys the host is offered.
+struct Trust<'a> {
+    key: PathBuf,
     strict: &'static str,
     known_hosts: String,
+    other_key: Option<&'a Path>,
 }
 
 fn render(
     files: &LeaseFiles,
     endpoint: &Endpoint,
-    (trust, control): (&Trust, &str),
+    (trust, control): (&Trust<'_>, &str),
     connect_timeout: Duration,
 ) -> Result<String> {
     let mut text = String::from("# Generated for one lease; changes are overwritten.\n");
@@ -83,7 +92,10 @@ fn render(
     put("HostKeyAlias", files.lease());
     put("StrictHostKeyChecking", trust.strict);
     put("UserKnownHostsFile", &trust.known_hosts);
-    put("IdentityFile", &quoted_path(&files.private_key())?);
+    put("IdentityFile", &quoted_path(&trust.key)?);
+    if let Some(file) = trust.other_key {
+        put("IdentityFile", &quoted_path(file)?);
+    }
     put("ControlPath", control);
     put("ConnectTimeout", &connect_timeout.as_secs().max(1).to_string());
     for (name, value) in FIXED {
@@ -178,6 +190,7 @@ mod tests {
             user: "me".to_owned(),
             proxy_command: None,
             host_key: HostKey::FirstUse,
+            identity_file: Some("/keys/of the adapter".into()),
         };
         let rendered = || {
             write(&files, &endpoint, Path::new("/run/x"), Duration::from_secs(5)).unwrap();
@@ -187,10 +200,15 @@ mod tests {
         write_private(&files.known_hosts(), b"lse-a ssh-ed25519 AAAA\n").unwrap();
         assert!(rendered().contains("StrictHostKeyChecking yes\n"));
         assert_eq!(known_key(&files).unwrap().as_deref(), Some("ssh-ed25519 AAAA"));
+        let offered =
+            |text: &str| text.lines().filter(|it| it.starts_with("IdentityFile ")).count();
+        assert_eq!(offered(&rendered()), 2);
+        assert!(rendered().contains("IdentityFile \"/keys/of the adapter\"\n"));
         // A stranger's host is neither held against the known key nor remembered.
-        write_for_stranger(&files, &endpoint, Duration::from_secs(5)).unwrap();
+        write_for_stranger(&files, files.private_key(), &endpoint, Duration::from_secs(5)).unwrap();
         let stranger = std::fs::read_to_string(files.stranger_config()).unwrap();
         assert!(stranger.contains("UserKnownHostsFile /dev/null\n"), "{stranger}");
         assert!(stranger.contains("ControlPath none\n"), "{stranger}");
+        assert_eq!(offered(&stranger), 1, "only the lease's own key proves that a host is ours");
     }
 }

@@ -3,6 +3,8 @@
 //! Providers hand these values over from the network. None of them can start an option, begin a new line of the
 //! configuration or be expanded: what does not fit the narrow alphabets here is refused, not escaped.
 
+use std::path::PathBuf;
+
 use crate::error::{Result, SshError};
 
 /// Where and how to log in.
@@ -18,6 +20,9 @@ pub struct Endpoint {
     pub proxy_command: Option<Vec<String>>,
     /// What is known of the host's key.
     pub host_key: HostKey,
+    /// A private key file of somebody else that may log in beside the lease's own key; absolute. It is not offered to a
+    /// host that may be a stranger's, where only the lease's own key proves anything.
+    pub identity_file: Option<PathBuf>,
 }
 
 /// What is known of the host's key.
@@ -133,6 +138,7 @@ mod tests {
             user: "root".to_owned(),
             proxy_command: None,
             host_key: HostKey::Pinned(KEY.to_owned()),
+            identity_file: None,
         }
     }
 

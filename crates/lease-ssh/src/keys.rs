@@ -96,6 +96,18 @@ impl LeaseFiles {
         }
     }
 
+    /// Writes a key that no host was ever told of, and says where.
+    ///
+    /// What a process that was killed has left there is as good as a new one: nobody was ever asked to let it in.
+    pub(crate) fn make_throwaway(&self) -> Result<PathBuf> {
+        let path = self.directory.join("throwaway");
+        create_private(
+            &path,
+            self.draw()?.to_openssh(LineEnding::LF).map_err(unusable)?.as_bytes(),
+        )?;
+        Ok(path)
+    }
+
     fn load(&self) -> Result<Option<PrivateKey>> {
         let path = self.private_key();
         let meta = match fs::symlink_metadata(&path) {
@@ -108,12 +120,16 @@ impl LeaseFiles {
         PrivateKey::from_openssh(text).map(Some).map_err(unusable)
     }
 
-    fn make(&self) -> Result<PrivateKey> {
+    fn draw(&self) -> Result<PrivateKey> {
         let mut seed = [0_u8; 32];
         getrandom::fill(&mut seed)
             .map_err(|error| SshError::invalid("the random source", error.to_string()))?;
         let pair = KeypairData::from(Ed25519Keypair::from_seed(&seed));
-        let key = PrivateKey::new(pair, self.lease.as_str()).map_err(unusable)?;
+        PrivateKey::new(pair, self.lease.as_str()).map_err(unusable)
+    }
+
+    fn make(&self) -> Result<PrivateKey> {
+        let key = self.draw()?;
         let text = key.to_openssh(LineEnding::LF).map_err(unusable)?;
         create_private(&self.private_key(), text.as_bytes())?;
         // Another process may have been first; the file decides.

@@ -1,5 +1,7 @@
 //! The contracts of `lease-core` on top of this crate: [`Client`] is a [`Transport`], a session is a [`Host`].
 
+use std::path::PathBuf;
+
 use async_trait::async_trait;
 use lease_core::host::{Command as HostCommand, Output};
 use lease_core::{Effect, Error, ErrorKind, Host, LeaseId, Probe, Reach, Recognition, Transport};
@@ -102,6 +104,7 @@ impl From<&Reach> for Endpoint {
                 lease_core::HostKey::Pinned(line) => HostKey::Pinned(line.clone()),
                 lease_core::HostKey::FirstUse => HostKey::FirstUse,
             },
+            identity_file: reach.identity_file.as_ref().map(PathBuf::from),
         }
     }
 }

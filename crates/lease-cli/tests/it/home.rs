@@ -140,7 +140,7 @@ async fn record(store: &FsStore, slug: &str, id: &str, at: Timestamp) -> Claim {
         },
         purpose: "/some/tree".to_owned(),
     };
-    let claim = store.open(at, opened).await.unwrap();
+    let claim = store.open(at, opened, &[]).await.unwrap();
     let intended = Intended {
         candidate: 0,
         kind: "box".to_owned(),
@@ -159,6 +159,7 @@ async fn record(store: &FsStore, slug: &str, id: &str, at: Timestamp) -> Claim {
         host_key: HostKey::Pinned("ssh-ed25519 BBBB".to_owned()),
         root: "/boxes/1".to_owned(),
         ready_file: None,
+        identity_file: None,
     };
     let events = [
         Event::Intended(vec![intended]),

@@ -77,17 +77,8 @@ impl Engine {
         let group = self.group_of(provider, inventory, found).await?;
         self.refuse_claimed(&inventory.scope, &group).await?;
         let lease = group.lease.clone();
-        let mut writer = self.open_adopted(&group, inventory, &terms).await?;
+        let writer = self.open_adopted(&group, inventory, &terms).await?;
         self.observer.notice(&lease, &Notice::Opened { slug: writer.claim().slug().as_str() });
-        let intended: Vec<_> = group.members.iter().map(|it| it.intended.clone()).collect();
-        let mut events = vec![Event::Intended(intended)];
-        events.extend(
-            group.members.into_iter().enumerate().map(|(index, it)| Event::Resource {
-                index,
-                change: Change::Adopted { id: it.id },
-            }),
-        );
-        writer.append(&events).await?;
         Ok(writer.claim().clone())
     }
 
@@ -174,6 +165,8 @@ impl Engine {
         inventory: &Inventory,
         terms: &Terms,
     ) -> Result<LeaseWriter> {
+        // A record without what it takes over would be given back without giving anything back.
+        let then = group.events();
         for draw in 0.. {
             let slug = match &terms.slug {
                 Some(slug) => slug.clone(),
@@ -192,7 +185,7 @@ impl Engine {
                 purpose: terms.why.clone(),
             };
             let (store, clock) = (Arc::clone(&self.store), Arc::clone(&self.clock));
-            match LeaseWriter::open(store, clock, opened).await {
+            match LeaseWriter::open_with(store, clock, opened, &then).await {
                 Err(error)
                     if error.kind() == ErrorKind::Conflict
                         && terms.slug.is_none()
@@ -209,6 +202,18 @@ struct Group {
     lease: LeaseId,
     installation: InstallationId,
     members: Vec<Member>,
+}
+
+impl Group {
+    /// What its record says after the opening.
+    fn events(&self) -> Vec<Event> {
+        let intended = self.members.iter().map(|it| it.intended.clone()).collect();
+        let adopted = self.members.iter().enumerate().map(|(index, it)| Event::Resource {
+            index,
+            change: Change::Adopted { id: it.id.clone() },
+        });
+        std::iter::once(Event::Intended(intended)).chain(adopted).collect()
+    }
 }
 
 struct Member {

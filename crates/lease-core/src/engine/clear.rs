@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use crate::claim::ClaimedResource;
 use crate::engine::Engine;
-use crate::engine::settle::{Looks, Resend};
+use crate::engine::absence::Looks;
+use crate::engine::settle::Resend;
 use crate::error::{Error, ErrorKind, Result, Retry};
 use crate::evidence::{Sighting, Status};
 use crate::journal::{Change, Event};

@@ -3,6 +3,7 @@
 //! Each verb is a file. All of them follow one pattern: record, then act, then record what came of it; and all of them
 //! can be cut off at any point, because whoever comes next reads the record and goes on from there.
 
+mod absence;
 mod acquire;
 mod adopt;
 mod clear;

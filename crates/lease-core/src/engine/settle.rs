@@ -9,12 +9,13 @@ use tokio::time::Instant;
 use crate::claim::{Claim, ClaimedResource};
 use crate::descriptor::{Ownership, Replay};
 use crate::engine::Engine;
+use crate::engine::absence::Looks;
 use crate::error::{Error, ErrorKind, Result};
 use crate::evidence::{Found, Sighting};
 use crate::host::Recognition;
 use crate::id::ResourceId;
 use crate::journal::{Change, Event};
-use crate::proof::{Observed, VerifiedScope, prove_absent};
+use crate::proof::VerifiedScope;
 use crate::provider::Provider;
 use crate::retry::{Bounds, Pace};
 use crate::state::ResourceState;
@@ -33,60 +34,13 @@ pub(super) enum Resend {
 }
 
 /// What logins showed about machines of which one may be the lease's.
-enum Recognised {
+pub(super) enum Recognised {
     /// This one took the lease's key.
     It(ResourceId),
     /// Each of them refused it, or belongs to another lease.
     NoneOfThem,
     /// At least one of them cannot be asked yet.
     Unclear(Error),
-}
-
-/// What all looks at one resource have shown so far.
-#[derive(Debug, Default)]
-pub(super) struct Looks {
-    absent_since: Option<Instant>,
-    /// How much longer it has to be absent.
-    missing: Option<Duration>,
-    last: Option<Error>,
-}
-
-impl Looks {
-    /// Notes a look that did not show absence.
-    pub(super) fn interrupted(&mut self, error: Option<Error>) {
-        self.absent_since = None;
-        self.last = error.or(self.last.take());
-    }
-
-    /// How long to wait before another look says anything new: what the other side asked for, or what is still missing of
-    /// a time of absence. Looking in between would only cost requests.
-    pub(super) fn asked_to_wait(&self) -> Option<Duration> {
-        match self.absent_since {
-            Some(_) => self.missing,
-            None => self.last.as_ref()?.asked_to_wait(),
-        }
-    }
-
-    /// The error to give up with.
-    pub(super) fn give_up(self, doing: &'static str) -> Error {
-        match self.last {
-            Some(last) => {
-                let error = Error::unsettled(last.kind(), doing, last.to_string());
-                let error = match last.asked_to_wait() {
-                    Some(wait) => error.with_retry_after(wait),
-                    None => error,
-                };
-                error.with_source(last)
-            }
-            None => match self.missing.filter(|_| self.absent_since.is_some()) {
-                Some(missing) => {
-                    let message = format!("it may still show up for {} s", missing.as_secs() + 1);
-                    Error::unsettled(ErrorKind::Timeout, doing, message).with_retry_after(missing)
-                }
-                None => Error::unsettled(ErrorKind::Timeout, doing, "the provider still shows it"),
-            },
-        }
-    }
 }
 
 impl Engine {
@@ -218,7 +172,11 @@ impl Engine {
 
     /// Tries the lease's own key on each machine that may be the lease's. Nothing of it is remembered: the key of a
     /// stranger's host must not be taken for that of ours later.
-    async fn recognise(&self, writer: &LeaseWriter, suspects: &[Found]) -> Result<Recognised> {
+    pub(super) async fn recognise(
+        &self,
+        writer: &LeaseWriter,
+        suspects: &[Found],
+    ) -> Result<Recognised> {
         let lease = writer.claim().lease();
         let mut taken = BTreeSet::new();
         for claim in self.store.scan().await?.into_iter().filter_map(|it| it.claim.ok()) {
@@ -253,7 +211,7 @@ impl Engine {
     }
 
     /// Looks for what an intent may have left, in the right account, and believes only matching marks.
-    async fn look_for(
+    pub(super) async fn look_for(
         &self,
         writer: &LeaseWriter,
         provider: &Arc<dyn Provider>,
@@ -308,130 +266,6 @@ impl Engine {
                 let change = Change::Lost { message: error.to_string() };
                 writer.append(&[Event::Resource { index, change }]).await?;
                 Ok(false)
-            }
-        }
-    }
-
-    /// Follows up a look that showed absence. `true` once the absence is proven and recorded.
-    pub(super) async fn try_prove_absent(
-        &self,
-        writer: &mut LeaseWriter,
-        provider: &Arc<dyn Provider>,
-        index: usize,
-        looks: &mut Looks,
-    ) -> Result<bool> {
-        let (settle, landing) = (provider.descriptor().settle, provider.descriptor().landing);
-        let absent_for = looks.absent_since.get_or_insert_with(Instant::now).elapsed();
-        let resource = writer.claim().resources().get(index);
-        let sent_before = resource
-            .and_then(ClaimedResource::last_sent_at)
-            .and_then(|it| it.least_elapsed(self.clock.as_ref()));
-        let uncertain = resource.is_some_and(|it| it.state() == ResourceState::Uncertain);
-        let landing_left = if uncertain {
-            landing.saturating_sub(sent_before.unwrap_or_default().max(absent_for))
-        } else {
-            Duration::ZERO
-        };
-        let missing = settle.saturating_sub(absent_for).max(landing_left);
-        looks.missing = Some(missing);
-        if !missing.is_zero() {
-            return Ok(false);
-        }
-        let verify = VerifiedScope::verify(provider.as_ref(), writer.claim().scope());
-        let scope = match self.call("verify the account", verify).await {
-            Ok(scope) => scope,
-            Err(error) if error.kind().needs_person() => return Err(error),
-            Err(error) => {
-                looks.interrupted(Some(error));
-                return Ok(false);
-            }
-        };
-        let inventory = match self.call("list the resources", provider.list()).await {
-            Ok(inventory) => inventory,
-            Err(error) => {
-                looks.interrupted(Some(error));
-                return Ok(false);
-            }
-        };
-        let observed = Observed { scope: &scope, absent_for, settle, sent_before, landing };
-        match prove_absent(writer.claim(), index, &Sighting::Absent, &inventory, &observed) {
-            Ok(absence) => {
-                // A listing is walked page by page; what came or went meanwhile shows in one more look.
-                if let Some(shown) = self.shows_again(writer, provider, index).await {
-                    looks.interrupted(Some(shown));
-                    return Ok(false);
-                }
-                if self.has_twin(writer, provider, index, looks).await? {
-                    return Ok(false);
-                }
-                let change = Change::ProvenAbsent(absence);
-                writer.append(&[Event::Resource { index, change }]).await?;
-                self.tell_state(writer, index);
-                Ok(true)
-            }
-            Err(missing) => {
-                looks.interrupted(Some(missing));
-                Ok(false)
-            }
-        }
-    }
-
-    /// Why a resource that has an id is not called absent after all, if it is not.
-    async fn shows_again(
-        &self,
-        writer: &LeaseWriter,
-        provider: &Arc<dyn Provider>,
-        index: usize,
-    ) -> Option<Error> {
-        let id = writer.claim().resources().get(index)?.id()?.clone();
-        let why = match self.call("look at a resource", provider.inspect(&id)).await {
-            Ok(Sighting::Absent) => return None,
-            Ok(Sighting::Found(_) | Sighting::Suspects(_)) => {
-                let message = format!("{id} shows again after a listing without it");
-                Error::harmless(ErrorKind::Protocol, "prove absence", message)
-            }
-            Ok(Sighting::Unclear(error)) | Err(error) => error,
-        };
-        Some(why)
-    }
-
-    /// Whether a create that was sent more than once made a second machine after all, where nothing but a login could
-    /// tell. The record goes on with that one, now that the first is gone; `true` also while it cannot be told.
-    async fn has_twin(
-        &self,
-        writer: &mut LeaseWriter,
-        provider: &Arc<dyn Provider>,
-        index: usize,
-        looks: &mut Looks,
-    ) -> Result<bool> {
-        let resource = writer.claim().resources().get(index);
-        let repeated = resource.is_some_and(|it| {
-            it.sends() > 1
-                && matches!(it.state(), ResourceState::Present | ResourceState::Destroying)
-        });
-        if !repeated || provider.descriptor().ownership != Ownership::CreateAnswer {
-            return Ok(false);
-        }
-        match self.look_for(writer, provider, index).await {
-            Ok(Sighting::Absent) => Ok(false),
-            Ok(Sighting::Suspects(suspects)) => match self.recognise(writer, &suspects).await? {
-                Recognised::It(id) => {
-                    tracing::warn!(lease = %writer.claim().lease(), %id, "a repeated create made a second machine");
-                    let change = Change::Recognised { id };
-                    writer.append(&[Event::Resource { index, change }]).await?;
-                    looks.interrupted(None);
-                    Ok(true)
-                }
-                Recognised::NoneOfThem => Ok(false),
-                Recognised::Unclear(error) => {
-                    looks.interrupted(Some(error));
-                    Ok(true)
-                }
-            },
-            Ok(Sighting::Found(_)) => Ok(false),
-            Ok(Sighting::Unclear(error)) | Err(error) => {
-                looks.interrupted(Some(error));
-                Ok(true)
             }
         }
     }

@@ -70,7 +70,7 @@ impl Store for MemoryStore {
         Ok(self.installation.clone())
     }
 
-    async fn open(&self, at: Timestamp, opened: Opened) -> Result<Claim> {
+    async fn open(&self, at: Timestamp, opened: Opened, then: &[Event]) -> Result<Claim> {
         let mut content = self.content();
         for records in content.live.values() {
             let other = Claim::fold(records.iter().cloned())?;
@@ -79,10 +79,18 @@ impl Store for MemoryStore {
             }
         }
         let lease = opened.lease.clone();
-        let record =
-            Record { v: FORMAT, seq: Sequence::FIRST, at, event: Event::Opened(Box::new(opened)) };
-        let claim = Claim::fold([record.clone()])?;
-        content.live.insert(lease, vec![record]);
+        let events = std::iter::once(Event::Opened(Box::new(opened))).chain(then.iter().cloned());
+        let records: Vec<_> = events
+            .enumerate()
+            .map(|(offset, event)| Record {
+                v: FORMAT,
+                seq: Sequence::FIRST.plus(offset),
+                at,
+                event,
+            })
+            .collect();
+        let claim = Claim::fold(records.iter().cloned())?;
+        content.live.insert(lease, records);
         Ok(claim)
     }
 

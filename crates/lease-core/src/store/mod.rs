@@ -32,11 +32,11 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// When it cannot be read or written durably.
     async fn installation(&self) -> Result<InstallationId>;
 
-    /// Begins a journal.
+    /// Begins a journal with `opened` and the events `then` on top of it: with all of them, or not at all.
     ///
     /// # Errors
     /// [`ErrorKind::Conflict`] when a live lease has the slug or the id; nothing was recorded then.
-    async fn open(&self, at: Timestamp, opened: Opened) -> Result<Claim>;
+    async fn open(&self, at: Timestamp, opened: Opened, then: &[Event]) -> Result<Claim>;
 
     /// Adds events on top of `expected`, all of them or a prefix of them after a crash.
     ///
@@ -68,7 +68,8 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// When the set cannot be listed.
     async fn names(&self) -> Result<Vec<(LeaseId, Slug)>>;
 
-    /// Moves a released lease out of the live set.
+    /// Moves a released lease out of the live set. Where an earlier life of the same lease was archived, that record
+    /// stays beside it; [`Store::load`] reads the last one.
     ///
     /// # Errors
     /// [`ErrorKind::Refused`] when it is not released.

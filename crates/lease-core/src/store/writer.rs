@@ -39,7 +39,23 @@ impl LeaseWriter {
         clock: Arc<dyn Clock>,
         opened: Opened,
     ) -> Result<Self> {
-        let claim = store.open(clock.now(), opened).await?;
+        Self::open_with(store, clock, opened, &[]).await
+    }
+
+    /// Opens a lease that begins with more than its opening. A crash leaves all of it or nothing.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    ///
+    /// # Cancel safety
+    /// A cancelled call may have opened the lease with all of the events.
+    pub async fn open_with(
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        opened: Opened,
+        then: &[Event],
+    ) -> Result<Self> {
+        let claim = store.open(clock.now(), opened, then).await?;
         Ok(Self { store, clock, claim })
     }
 

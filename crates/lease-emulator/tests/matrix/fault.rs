@@ -11,6 +11,8 @@ use crate::backend::Vendor;
 /// How late a request lands that lands late. It is less than the span by which a provider's replay window is shorter
 /// than what its cloud remembers, and less than the landing time.
 pub(crate) const LATE: Duration = Duration::from_secs(6);
+/// How late a request lands that lands when nobody waits for it any more: later than any settling and landing time here.
+pub(crate) const OVERDUE: Duration = Duration::from_secs(90);
 /// How long the other side is down: longer than any settling and landing time here.
 pub(crate) const DOWN: Duration = Duration::from_secs(30);
 /// How long a client that asks too often is told to wait.
@@ -43,6 +45,8 @@ pub(crate) enum Fault {
     Late,
     /// A gateway says 504; it takes effect later.
     LateAfterTimeout,
+    /// The connection is closed; it takes effect when nobody waits for it any more.
+    Overdue,
     /// 429 with the wait that is asked for.
     RateLimited,
     /// From now on everything is 503 for a while.
@@ -62,7 +66,7 @@ pub(crate) enum Fault {
 }
 
 /// Every fault, in the order of the report.
-pub(crate) const ALL: [Fault; 30] = [
+pub(crate) const ALL: [Fault; 31] = [
     Fault::Refused(400),
     Fault::Refused(401),
     Fault::Refused(403),
@@ -85,6 +89,7 @@ pub(crate) const ALL: [Fault; 30] = [
     Fault::Twice,
     Fault::Late,
     Fault::LateAfterTimeout,
+    Fault::Overdue,
     Fault::RateLimited,
     Fault::Down,
     Fault::PartDown,
@@ -140,6 +145,8 @@ impl Fault {
             | Self::LateAfterTimeout
             | Self::DiesAfter
             | Self::DiesLandsLate => !reads,
+            // What comes so late shows only where it carries marks.
+            Self::Overdue => vendor == Vendor::Hetzner && to.method == Method::POST,
             // Without a body there is nothing to cut.
             Self::TruncatedAfter => !empty,
             // Between the look at the account and the request that follows at once, nobody can help it.
@@ -169,6 +176,7 @@ impl Fault {
                 | Self::BrokenAfter(500 | 504)
                 | Self::TruncatedAfter
                 | Self::LateAfterTimeout
+                | Self::Overdue
                 | Self::Down
         );
         let lost = matches!(
@@ -202,6 +210,7 @@ impl Fault {
             Self::HangAfter | Self::DiesAfter => at_once(F::HangAfter),
             Self::Twice => at_once(F::Twice),
             Self::Late | Self::DiesLandsLate => at_once(F::Late { by: LATE, told: Told::Nothing }),
+            Self::Overdue => at_once(F::Late { by: OVERDUE, told: Told::Nothing }),
             Self::LateAfterTimeout => {
                 let told = Told::Status(StatusCode::GATEWAY_TIMEOUT);
                 at_once(F::Late { by: LATE, told })
@@ -236,6 +245,7 @@ impl fmt::Display for Fault {
             Self::Twice => f.write_str("delivered twice"),
             Self::Late => f.write_str("lost, lands late"),
             Self::LateAfterTimeout => f.write_str("504, lands late"),
+            Self::Overdue => f.write_str("lost, lands when nobody waits for it"),
             Self::RateLimited => f.write_str("rate limited"),
             Self::Down => f.write_str("all down for a while"),
             Self::PartDown => f.write_str("this part down for a while"),

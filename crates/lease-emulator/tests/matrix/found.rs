@@ -29,7 +29,7 @@ fn a_key_that_moves_while_a_candidate_is_cleared_creates_nothing_elsewhere() {
 
 #[test]
 fn what_comes_back_after_a_release_is_reclaimed_without_what_merely_carries_its_lease() {
-    let run = replay_near_key(Life::Release, 0, 0, Fault::Late);
+    let run = replay_near_key(Life::Release, 0, 0, Fault::Overdue);
     assert_eq!(run.complaint(), None);
     assert!(run.came_back);
 }
@@ -45,5 +45,25 @@ fn a_key_that_moves_during_a_search_repeats_nothing_elsewhere() {
         let moved = Planned { at: at + later, fault: Fault::AccountMoved };
         let run = replay(vendor, life, &[lost, moved], None);
         assert_eq!(run.complaint(), None, "{later} requests after");
+    }
+}
+
+#[test]
+fn what_lands_beside_its_own_repetition_goes_with_the_lease_however_the_release_is_held_up() {
+    let (vendor, life) = (Vendor::Hetzner, Life::Release);
+    let base = replay(vendor, life, &[], None);
+    let creates = |it: &usize| base.trace[*it].method == Method::POST;
+    for at in (0..base.trace.len()).filter(creates) {
+        let late = Planned { at, fault: Fault::Late };
+        let single = replay(vendor, life, &[late], None);
+        let deletes = |it: &usize| single.trace[*it].method == Method::DELETE;
+        let held_up = (at + 1..single.trace.len()).filter(deletes).collect::<Vec<_>>();
+        assert!(!held_up.is_empty());
+        for at in held_up {
+            for fault in [Fault::RateLimited, Fault::LostBefore, Fault::LostAfter] {
+                let run = replay(vendor, life, &[late, Planned { at, fault }], None);
+                assert_eq!(run.complaint(), None, "{late:?}, then {fault:?} at {at}");
+            }
+        }
     }
 }

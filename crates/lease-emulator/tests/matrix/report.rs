@@ -173,8 +173,8 @@ fn assumptions(text: &mut String) -> fmt::Result {
         text,
         "* Times, in short for the sake of the runs: fal settles in {:?}, a create lands within {:?}, is repeated for {:?} and \
          remembered for {:?}; it lags by {:?} and is ready after {:?}. Hetzner settles in {:?}, a create lands within {:?}; it \
-         lags by {:?} and an action runs for {:?}. What lands late lands after {:?}, an outage lasts {:?}, a key is another \
-         account's for {:?}, and a login is waited for {:?}.",
+         lags by {:?} and an action runs for {:?}. What lands late lands after {:?}, when nobody waits for it after {:?}, an \
+         outage lasts {:?}, a key is another account's for {:?}, and a login is waited for {:?}.",
         fal::SETTLE,
         fal::LANDING,
         fal::REPLAY_WINDOW,
@@ -186,6 +186,7 @@ fn assumptions(text: &mut String) -> fmt::Result {
         hetzner::LAG,
         hetzner::ACTION,
         fault::LATE,
+        fault::OVERDUE,
         fault::DOWN,
         fault::MOVED,
         stage::READY_TIMEOUT,

@@ -184,7 +184,7 @@ fn corpus() -> Vec<Entry> {
 /// What reaches ssh is made of letters that no version of ssh reads as anything else.
 #[track_caller]
 fn assert_harmless(name: &str, reach: &Reach) {
-    let Reach { host, port, user, proxy, host_key, root, ready_file } = reach;
+    let Reach { host, port, user, proxy, host_key, root, ready_file, identity_file } = reach;
     let plain = |it: &str| {
         let known = |it: char| it.is_ascii_alphanumeric() || "._-+@:".contains(it);
         !it.is_empty() && !it.starts_with('-') && it.chars().all(known)
@@ -194,6 +194,7 @@ fn assert_harmless(name: &str, reach: &Reach) {
     assert!(proxy.is_empty() || proxy[..2] == ["/bin/sh", "-c"], "{name}: {proxy:?}");
     assert!(root.starts_with('/') && !root.contains(".."), "{name}: {root}");
     assert_eq!(*ready_file, None);
+    assert!(identity_file.as_deref().is_none_or(|it| it.starts_with('/')), "{name}: {reach:?}");
     if let HostKey::Pinned(key) = host_key {
         assert_eq!(key.split(' ').count(), 2, "{name}: {key}");
     }

@@ -267,6 +267,7 @@ async fn a_strangers_machine_is_tried_and_nothing_of_it_is_remembered() {
         host_key: lease_core::HostKey::FirstUse,
         root: of.root.as_str().to_owned(),
         ready_file: None,
+        identity_file: None,
     };
     let transport: &dyn Transport = &it.client;
     let refused = transport.recognise(&lease, &reach(&stranger)).await.unwrap();
@@ -287,6 +288,32 @@ async fn a_strangers_machine_is_tried_and_nothing_of_it_is_remembered() {
 }
 
 #[tokio::test]
+async fn a_host_that_lets_every_key_in_is_never_taken_for_ours() {
+    use lease_core::{Recognition, Transport};
+
+    let open =
+        Box::with("", "AuthorizedKeysCommand /bin/echo %t %k\nAuthorizedKeysCommandUser root")
+            .await;
+    let reach = lease_core::Reach {
+        host: "box".to_owned(),
+        port: 22,
+        user: open.endpoint.user.clone(),
+        proxy: open.sshd.clone(),
+        host_key: lease_core::HostKey::FirstUse,
+        root: open.root.as_str().to_owned(),
+        ready_file: None,
+        identity_file: None,
+    };
+    let transport: &dyn Transport = &open.client;
+    let unclear = transport.recognise(&LEASE.parse().unwrap(), &reach).await.unwrap();
+    assert!(
+        matches!(&unclear, Recognition::Unclear { why } if why.contains("every key")),
+        "{unclear:?}"
+    );
+    open.end().await;
+}
+
+#[tokio::test]
 async fn a_box_is_ready_once_it_says_that_it_is_set_up() {
     use lease_core::{Probe, Transport};
 
@@ -301,6 +328,7 @@ async fn a_box_is_ready_once_it_says_that_it_is_set_up() {
         host_key: lease_core::HostKey::FirstUse,
         root: it.root.as_str().to_owned(),
         ready_file: Some(marker.display().to_string()),
+        identity_file: None,
     };
     let transport: &dyn Transport = &it.client;
     let early = transport.probe(&lease, &reach).await.unwrap();

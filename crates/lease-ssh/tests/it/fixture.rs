@@ -63,6 +63,7 @@ impl Box {
             user: me,
             proxy_command: Some(sshd.clone()),
             host_key: HostKey::Pinned(host_key),
+            identity_file: None,
         };
         let root = BoxRoot::new(at("box").display().to_string()).unwrap();
         Self { directory, client, endpoint, root, sshd }

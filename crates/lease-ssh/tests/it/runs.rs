@@ -419,6 +419,7 @@ async fn an_embedder_runs_through_the_contracts_of_the_core() {
         host_key: lease_core::HostKey::Pinned(key.clone()),
         root: it.root.as_str().to_owned(),
         ready_file: None,
+        identity_file: None,
     };
     let transport: &dyn Transport = &it.client;
     let Probe::Ready { host_key } = transport.probe(&lease, &reach).await.unwrap() else {

@@ -96,6 +96,7 @@ fn journal(
         host_key: HostKey::Pinned("ssh-ed25519 AAAA".to_owned()),
         root: "/work".to_owned(),
         ready_file: None,
+        identity_file: None,
     };
     let events = [
         Event::Opened(Box::new(opened)),

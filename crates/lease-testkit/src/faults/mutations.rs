@@ -233,8 +233,8 @@ impl Store for WriteBehindStore {
         self.inner.installation().await
     }
 
-    async fn open(&self, at: Timestamp, opened: Opened) -> Result<Claim> {
-        self.inner.open(at, opened).await
+    async fn open(&self, at: Timestamp, opened: Opened, then: &[Event]) -> Result<Claim> {
+        self.inner.open(at, opened, then).await
     }
 
     async fn append(

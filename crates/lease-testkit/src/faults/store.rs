@@ -80,11 +80,11 @@ impl Store for FaultyStore {
         self.inner.installation().await
     }
 
-    async fn open(&self, at: Timestamp, opened: Opened) -> Result<Claim> {
+    async fn open(&self, at: Timestamp, opened: Opened, then: &[Event]) -> Result<Claim> {
         let fault = self.script.arrive(Point::Open, None);
         let action = async {
             self.check_disk(Point::Open)?;
-            self.inner.open(at, opened).await
+            self.inner.open(at, opened, then).await
         };
         self.script.meet(Point::Open, fault, action).await
     }

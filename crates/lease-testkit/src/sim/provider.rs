@@ -78,6 +78,7 @@ impl SimProvider {
             host_key,
             root: "/work".to_owned(),
             ready_file: None,
+            identity_file: None,
         }
     }
 

@@ -4,6 +4,7 @@
 //! DIR/installation                     the installation id
 //! DIR/leases/SLUG.LEASE.jsonl          a live lease
 //! DIR/archive/SLUG.LEASE.jsonl         a released one
+//! DIR/archive/SLUG.LEASE.1.jsonl       an earlier life of one that was adopted after its end
 //! DIR/locks/LEASE.operate | LEASE.use  who works on it; the content means nothing
 //! DIR/open.lock                        held while a lease is opened
 //! ```
@@ -107,6 +108,25 @@ impl FsStore {
         }
     }
 
+    /// Gives the archived record of an earlier life of the lease, if there is one, a name with a number: a lease that was
+    /// adopted after its end has two, and none of them is written over.
+    fn set_aside(&self, lease: &LeaseId) -> Result<()> {
+        const DOING: &str = "archive the lease";
+        let Some(earlier) = find_file(&self.archive, lease)? else { return Ok(()) };
+        let name = earlier.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let stem = name.strip_suffix(SUFFIX).unwrap_or(&name);
+        let free = (1..=u32::MAX)
+            .map(|number| self.archive.join(format!("{stem}.{number}{SUFFIX}")))
+            .find(|it| !it.exists());
+        let aside =
+            free.ok_or_else(|| storage(DOING, &earlier, io::ErrorKind::AlreadyExists.into()))?;
+        match fs::rename(&earlier, &aside) {
+            // Another process archives the same lease, which is what was asked for.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            renamed => renamed.map_err(|error| storage(DOING, &earlier, error)),
+        }
+    }
+
     fn path_of(&self, lease: &LeaseId) -> Result<PathBuf> {
         find_file(&self.leases, lease)?.ok_or_else(|| not_live(lease))
     }
@@ -118,7 +138,7 @@ impl Store for FsStore {
         Ok(self.installation.clone())
     }
 
-    async fn open(&self, at: Timestamp, opened: Opened) -> Result<Claim> {
+    async fn open(&self, at: Timestamp, opened: Opened, then: &[Event]) -> Result<Claim> {
         let guard = lock_file(&self.open_lock)?;
         let live = self.live_files()?;
         for (path, name) in &live {
@@ -131,9 +151,11 @@ impl Store for FsStore {
         }
         self.sweep(&live);
         let name = FileName::journal(&opened.slug, &opened.lease);
-        let bytes = journal::encode(Sequence::FIRST, at, &[Event::Opened(Box::new(opened))])?;
+        let mut events = vec![Event::Opened(Box::new(opened))];
+        events.extend_from_slice(then);
+        let bytes = journal::encode(Sequence::FIRST, at, &events)?;
         let claim = Claim::try_fold(journal::decode(&bytes))?;
-        // A journal appears under its name only when its first event is durable. What an earlier crash left
+        // A journal appears under its name only when its first events are durable. What an earlier crash left
         // unfinished is overwritten or stays invisible; it never was a lease.
         file::write_new(&self.leases, &name, &format!("{name}{UNFINISHED}"), &bytes)?;
         drop(guard);
@@ -212,6 +234,7 @@ impl Store for FsStore {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(error),
         }
+        self.set_aside(lease)?;
         let to = self.archive.join(from.file_name().unwrap_or_default());
         match fs::rename(&from, &to) {
             Ok(()) => {}

@@ -4,6 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use super::*;
 use crate::id::Nonce;
+use crate::journal::Change;
 use crate::scope::Scope;
 use crate::spec::{Deadlines, Retention, Spec};
 
@@ -35,7 +36,7 @@ fn kept() -> [Event; 1] {
 async fn i10_only_one_of_two_writers_wins() {
     let dir = tempfile::tempdir().unwrap();
     let store = FsStore::open(dir.path()).unwrap();
-    let claim = store.open(AT, opened("calm-otter")).await.unwrap();
+    let claim = store.open(AT, opened("calm-otter"), &[]).await.unwrap();
     store.append(claim.lease(), claim.sequence(), AT, &kept()).await.unwrap();
     let late = store.append(claim.lease(), claim.sequence(), AT, &kept()).await.unwrap_err();
     assert_eq!(late.kind(), ErrorKind::Conflict);
@@ -46,9 +47,9 @@ async fn i10_only_one_of_two_writers_wins() {
 async fn a_slug_is_given_once() {
     let dir = tempfile::tempdir().unwrap();
     let store = FsStore::open(dir.path()).unwrap();
-    store.open(AT, opened("calm-otter")).await.unwrap();
+    store.open(AT, opened("calm-otter"), &[]).await.unwrap();
     let again =
-        FsStore::open(dir.path()).unwrap().open(AT, opened("calm-otter")).await.unwrap_err();
+        FsStore::open(dir.path()).unwrap().open(AT, opened("calm-otter"), &[]).await.unwrap_err();
     assert_eq!(again.kind(), ErrorKind::Conflict);
     assert_eq!(store.scan().await.unwrap().len(), 1);
 }
@@ -57,7 +58,7 @@ async fn a_slug_is_given_once() {
 async fn a_torn_line_is_overwritten_by_the_next_append() {
     let dir = tempfile::tempdir().unwrap();
     let store = FsStore::open(dir.path()).unwrap();
-    let claim = store.open(AT, opened("calm-otter")).await.unwrap();
+    let claim = store.open(AT, opened("calm-otter"), &[]).await.unwrap();
     let path = store.path_of(claim.lease()).unwrap();
     let mut bytes = fs::read(&path).unwrap();
     bytes.extend_from_slice(b"{\"v\":1,\"seq\":2,\"at\":5,\"eve");
@@ -71,14 +72,14 @@ async fn a_torn_line_is_overwritten_by_the_next_append() {
 async fn an_unreadable_journal_hides_no_other() {
     let dir = tempfile::tempdir().unwrap();
     let store = FsStore::open(dir.path()).unwrap();
-    let good = store.open(AT, opened("calm-otter")).await.unwrap();
+    let good = store.open(AT, opened("calm-otter"), &[]).await.unwrap();
     for (slug, text) in [("bad-corrupt", "{]\n"), ("bad-newer", "{\"v\":99}\n"), ("bad-empty", "")]
     {
-        let claim = store.open(AT, opened(slug)).await.unwrap();
+        let claim = store.open(AT, opened(slug), &[]).await.unwrap();
         fs::write(store.path_of(claim.lease()).unwrap(), text).unwrap();
     }
     fs::write(dir.path().join("leases/notes.txt"), "hello").unwrap();
-    let other = store.open(AT, opened("bad-foreign")).await.unwrap();
+    let other = store.open(AT, opened("bad-foreign"), &[]).await.unwrap();
     fs::copy(store.path_of(good.lease()).unwrap(), store.path_of(other.lease()).unwrap()).unwrap();
     let mut seen: Vec<_> = store
         .scan()
@@ -116,7 +117,7 @@ async fn locks_exclude_and_end_with_their_guard() {
 async fn only_a_released_lease_is_archived() {
     let dir = tempfile::tempdir().unwrap();
     let store = FsStore::open(dir.path()).unwrap();
-    let claim = store.open(AT, opened("calm-otter")).await.unwrap();
+    let claim = store.open(AT, opened("calm-otter"), &[]).await.unwrap();
     assert_eq!(store.archive(claim.lease()).await.unwrap_err().kind(), ErrorKind::Refused);
     let end = [Event::Releasing { why: "a test".to_owned(), ends_keep: false }];
     store.append(claim.lease(), claim.sequence(), AT, &end).await.unwrap();
@@ -135,7 +136,7 @@ fn a_lease_that_several_archive_at_once_is_archived_for_each_of_them() {
     let store = FsStore::open(dir.path()).unwrap();
     let leases: Vec<LeaseId> = (0..50)
         .map(|number| {
-            let opened = store.open(AT, opened(&format!("calm-otter-{number}")));
+            let opened = store.open(AT, opened(&format!("calm-otter-{number}")), &[]);
             let claim = runtime().block_on(opened).unwrap();
             let releasing = [Event::Releasing { why: "test".to_owned(), ends_keep: false }];
             let append = store.append(claim.lease(), claim.sequence(), AT, &releasing);
@@ -166,7 +167,7 @@ fn a_lease_that_several_archive_at_once_is_archived_for_each_of_them() {
 async fn files_are_private_and_the_installation_stays() {
     let dir = tempfile::tempdir().unwrap();
     let store = FsStore::open(dir.path().join("state")).unwrap();
-    let claim = store.open(AT, opened("calm-otter")).await.unwrap();
+    let claim = store.open(AT, opened("calm-otter"), &[]).await.unwrap();
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&dir.path().join("state/leases")), 0o700);
     assert_eq!(mode(&store.path_of(claim.lease()).unwrap()), 0o600);
@@ -204,12 +205,12 @@ fn a_file_system_without_locks_is_named_with_the_remedy() {
 async fn litter_of_killed_processes_is_swept_and_nothing_else() {
     let dir = tempfile::tempdir().unwrap();
     let store = FsStore::open(dir.path()).unwrap();
-    let live = store.open(AT, opened("calm-otter")).await.unwrap();
+    let live = store.open(AT, opened("calm-otter"), &[]).await.unwrap();
     let held = store.lock(live.lease(), LockKind::Use).await.unwrap();
     let dead = LeaseId::draw(&OsEntropy).unwrap();
     drop(store.lock(&dead, LockKind::Operate).await.unwrap());
     fs::write(dir.path().join("leases/x.unfinished"), "{").unwrap();
-    store.open(AT, opened("swift-lynx")).await.unwrap();
+    store.open(AT, opened("swift-lynx"), &[]).await.unwrap();
     let names = |path: &str| -> Vec<_> {
         let entries = fs::read_dir(dir.path().join(path)).unwrap();
         entries.map(|it| it.unwrap().file_name().into_string().unwrap()).collect()
@@ -217,4 +218,37 @@ async fn litter_of_killed_processes_is_swept_and_nothing_else() {
     assert_eq!(names("locks"), [format!("{}.use", live.lease())]);
     assert!(!names("leases").concat().contains(UNFINISHED));
     drop(held);
+}
+
+#[tokio::test]
+async fn what_a_lease_begins_with_is_there_from_the_first_moment() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = FsStore::open(dir.path()).unwrap();
+    let then = [Event::Kept { why: "adopted".into() }];
+    let claim = store.open(AT, opened("calm-otter"), &then).await.unwrap();
+    assert_eq!(claim.keep_reason(), Some("adopted"));
+    assert_eq!(store.load(claim.lease()).await.unwrap().sequence(), Sequence::FIRST.plus(1));
+    // What the model forbids begins nothing.
+    let impossible = [Event::Resource { index: 0, change: Change::NeverSent }];
+    store.open(AT, opened("swift-lynx"), &impossible).await.unwrap_err();
+    assert_eq!(store.live_files().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_second_life_of_a_lease_leaves_the_record_of_the_first() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = FsStore::open(dir.path()).unwrap();
+    let first = opened("calm-otter");
+    let release = |why: &str| [Event::Releasing { why: why.into(), ends_keep: false }];
+    for (slug, why) in [("calm-otter", "first"), ("calm-otter", "second"), ("other-otter", "third")]
+    {
+        let opened = Opened { slug: slug.parse().unwrap(), ..first.clone() };
+        store.open(AT, opened, &release(why)).await.unwrap();
+        store.archive(&first.lease).await.unwrap();
+        let last = store.load(&first.lease).await.unwrap();
+        assert_eq!(last.releasing().unwrap().why, why);
+    }
+    let texts = fs::read_dir(dir.path().join("archive")).unwrap();
+    let texts: String = texts.map(|it| fs::read_to_string(it.unwrap().path()).unwrap()).collect();
+    assert!(["first", "second", "third"].iter().all(|it| texts.contains(it)), "{texts}");
 }

@@ -1,16 +1,20 @@
 //! The claim: what a journal adds up to. It says what is owned, in which scope, how to reach it and how to destroy it.
 
+mod resource;
+
 use std::time::Duration;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::host::Reach;
-use crate::id::{InstallationId, LeaseId, ResourceId, Slug};
-use crate::journal::{Change, Disposition, Event, Intended, Opened, Record, Sequence};
+use crate::id::{InstallationId, LeaseId, Slug};
+use crate::journal::{Change, Event, Opened, Record, Sequence};
 use crate::owner::Owner;
 use crate::scope::Scope;
 use crate::spec::{Deadlines, Retention, Spec};
 use crate::state::{Phase, ResourceState};
-use crate::time::{Clock, Steady, Timestamp};
+use crate::time::Timestamp;
+
+pub use resource::{ClaimedResource, Moment};
 
 /// The fold of one lease's journal.
 ///
@@ -30,44 +34,6 @@ pub struct Claim {
     ready: Option<Reach>,
     releasing: Option<Releasing>,
     keep_reason: Option<String>,
-}
-
-/// One resource of a claim.
-#[derive(Clone, Debug)]
-pub struct ClaimedResource {
-    pub(crate) intended: Intended,
-    pub(crate) state: ResourceState,
-    pub(crate) id: Option<ResourceId>,
-    pub(crate) identified: bool,
-    pub(crate) sent_at: Option<Moment>,
-    pub(crate) last_sent_at: Option<Moment>,
-    pub(crate) sends: u32,
-    pub(crate) note: Option<String>,
-}
-
-/// A point in time on two clocks.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Moment {
-    /// The wall clock, which can be set.
-    pub at: Timestamp,
-    /// The time since the boot, which cannot, where it could be read.
-    pub steady: Option<Steady>,
-}
-
-impl Moment {
-    /// The least time that has passed since by either clock of `clock`; `None` when only the wall clock could tell.
-    pub fn least_elapsed(&self, clock: &dyn Clock) -> Option<Duration> {
-        let steady = clock.steady()?.since(self.steady.as_ref()?)?;
-        Some(steady.min(clock.now().since(self.at)))
-    }
-
-    /// The most time that has passed since by either clock of `clock`; `None` when only the wall clock could tell, or
-    /// when it was set back.
-    pub fn most_elapsed(&self, clock: &dyn Clock) -> Option<Duration> {
-        let steady = clock.steady()?.since(self.steady.as_ref()?)?;
-        let now = clock.now();
-        (now >= self.at).then(|| steady.max(now.since(self.at)))
-    }
 }
 
 /// A candidate that was given up.
@@ -103,49 +69,6 @@ pub struct Obstacle {
     pub message: String,
     /// When it is worth trying again.
     pub retry_at: Timestamp,
-}
-
-impl ClaimedResource {
-    /// What was journalled before it was created.
-    pub fn intended(&self) -> &Intended {
-        &self.intended
-    }
-
-    /// Where it stands.
-    pub fn state(&self) -> ResourceState {
-        self.state
-    }
-
-    /// The provider's id, once known.
-    pub fn id(&self) -> Option<&ResourceId> {
-        self.id.as_ref()
-    }
-
-    /// Whether the id is proven without marks: it stood in the answer to our own create, or a login with the lease's
-    /// key succeeded, or a person named it.
-    pub fn is_identified(&self) -> bool {
-        self.identified
-    }
-
-    /// When the first create was sent.
-    pub fn sent_at(&self) -> Option<&Moment> {
-        self.sent_at.as_ref()
-    }
-
-    /// When the latest create was sent.
-    pub fn last_sent_at(&self) -> Option<&Moment> {
-        self.last_sent_at.as_ref()
-    }
-
-    /// How often a create was sent.
-    pub fn sends(&self) -> u32 {
-        self.sends
-    }
-
-    /// The last thing that went wrong with it.
-    pub fn note(&self) -> Option<&str> {
-        self.note.as_deref()
-    }
 }
 
 impl Claim {
@@ -466,27 +389,6 @@ impl Claim {
     /// The number of its last event.
     pub fn sequence(&self) -> Sequence {
         self.sequence
-    }
-}
-
-impl ClaimedResource {
-    fn begin(intended: Intended) -> Self {
-        // What is only referenced exists already and is never ours to create or destroy: for the lease it is gone
-        // from the start, whatever happens to it.
-        let state = match intended.disposition {
-            Disposition::Own => ResourceState::Intended,
-            Disposition::Referenced => ResourceState::Gone,
-        };
-        Self {
-            id: intended.id.clone(),
-            intended,
-            state,
-            identified: false,
-            sent_at: None,
-            last_sent_at: None,
-            sends: 0,
-            note: None,
-        }
     }
 }
 

@@ -1,0 +1,108 @@
+//! One resource of a claim: what was intended, what is known of it, and when its creates were sent.
+
+use std::time::Duration;
+
+use crate::id::ResourceId;
+use crate::journal::{Disposition, Intended};
+use crate::state::ResourceState;
+use crate::time::{Clock, Steady, Timestamp};
+
+/// One resource of a claim.
+#[derive(Clone, Debug)]
+pub struct ClaimedResource {
+    pub(crate) intended: Intended,
+    pub(crate) state: ResourceState,
+    pub(crate) id: Option<ResourceId>,
+    pub(crate) identified: bool,
+    pub(crate) sent_at: Option<Moment>,
+    pub(crate) last_sent_at: Option<Moment>,
+    pub(crate) sends: u32,
+    pub(crate) note: Option<String>,
+}
+
+/// A point in time on two clocks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// The wall clock, which can be set.
+    pub at: Timestamp,
+    /// The time since the boot, which cannot, where it could be read.
+    pub steady: Option<Steady>,
+}
+
+impl Moment {
+    /// The least time that has passed since by either clock of `clock`; `None` when only the wall clock could tell.
+    pub fn least_elapsed(&self, clock: &dyn Clock) -> Option<Duration> {
+        let steady = clock.steady()?.since(self.steady.as_ref()?)?;
+        Some(steady.min(clock.now().since(self.at)))
+    }
+
+    /// The most time that has passed since by either clock of `clock`; `None` when only the wall clock could tell, or
+    /// when it was set back.
+    pub fn most_elapsed(&self, clock: &dyn Clock) -> Option<Duration> {
+        let steady = clock.steady()?.since(self.steady.as_ref()?)?;
+        let now = clock.now();
+        (now >= self.at).then(|| steady.max(now.since(self.at)))
+    }
+}
+
+impl ClaimedResource {
+    pub(super) fn begin(intended: Intended) -> Self {
+        // What is only referenced exists already and is never ours to create or destroy: for the lease it is gone
+        // from the start, whatever happens to it.
+        let state = match intended.disposition {
+            Disposition::Own => ResourceState::Intended,
+            Disposition::Referenced => ResourceState::Gone,
+        };
+        Self {
+            id: intended.id.clone(),
+            intended,
+            state,
+            identified: false,
+            sent_at: None,
+            last_sent_at: None,
+            sends: 0,
+            note: None,
+        }
+    }
+
+    /// What was journalled before it was created.
+    pub fn intended(&self) -> &Intended {
+        &self.intended
+    }
+
+    /// Where it stands.
+    pub fn state(&self) -> ResourceState {
+        self.state
+    }
+
+    /// The provider's id, once known.
+    pub fn id(&self) -> Option<&ResourceId> {
+        self.id.as_ref()
+    }
+
+    /// Whether the id is proven without marks: it stood in the answer to our own create, or a login with the lease's
+    /// key succeeded, or a person named it.
+    pub fn is_identified(&self) -> bool {
+        self.identified
+    }
+
+    /// When the first create was sent.
+    pub fn sent_at(&self) -> Option<&Moment> {
+        self.sent_at.as_ref()
+    }
+
+    /// When the latest create was sent.
+    pub fn last_sent_at(&self) -> Option<&Moment> {
+        self.last_sent_at.as_ref()
+    }
+
+    /// How often a create was sent.
+    pub fn sends(&self) -> u32 {
+        self.sends
+    }
+
+    /// The last thing that went wrong with it.
+    pub fn note(&self) -> Option<&str> {
+        self.note.as_deref()
+    }
+}
