@@ -1,6 +1,6 @@
 //! Everything that the CI runs, in its order: the same on a laptop, in a hook and in a fresh container.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -8,7 +8,8 @@ use anyhow::{Context, Result, bail};
 use crate::generated::Mode;
 use crate::machine::{Call, Stopwatch, cargo, repository_root, say};
 use crate::quickstart::seconds;
-use crate::{faults, packages, provider_matrix, tidy, trim, vendors};
+use crate::tree::Tree;
+use crate::{cluster, faults, packages, provider_matrix, tidy, trim, vendors};
 
 /// The part of the work that a job of the CI can do by itself; without a choice, all parts are done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +38,7 @@ type Step = (Part, &'static str, fn(&Workshop) -> Result<()>);
 const STEPS: &[Step] = &[
     (Part::Lint, "fmt", |shop| shop.cargo(&["fmt", "--all", "--check"]).run()),
     (Part::Lint, "tidy", |_| tidy::run()),
+    (Part::Lint, "shellcheck", |shop| shellcheck(&shop.root)),
     (Part::Lint, "clippy", |shop| {
         shop.cargo(&[
             "clippy",
@@ -56,11 +58,14 @@ const STEPS: &[Step] = &[
     }),
     (Part::Trim, "trim", |_| trim::run()),
     (Part::Lint, "provider-matrix", |_| provider_matrix::run(Mode::Check)),
-    (Part::Test, "faults", |_| faults()),
-    (Part::Test, "vendors", |_| vendors()),
+    // The report is made where a program can be killed at a chosen system call.
+    (Part::Test, "faults", |_| on_linux("the fault report is made", || faults::run(Mode::Check))),
+    // The vendor's command line is packaged for Debian.
+    (Part::Test, "vendors", |_| on_linux("the vendors' clients are compared", vendors::run)),
     (Part::Test, "doctest", |shop| {
         shop.cargo(&["test", "--workspace", "--all-features", "--doc"]).run()
     }),
+    (Part::Test, "cluster", |shop| on_linux("clusters are started", || shop.cluster())),
     (Part::Test, "test", Workshop::test),
 ];
 
@@ -88,9 +93,23 @@ impl Workshop {
         cargo().args(words).within(&self.root)
     }
 
+    fn has_nextest(&self) -> bool {
+        self.cargo(&["nextest", "--version"]).succeeds()
+    }
+
+    fn cluster(&self) -> Result<()> {
+        if self.has_nextest() {
+            return cluster::test(&self.root);
+        }
+        say("without nextest, the tests on clusters cannot be left out below, and run there");
+        cluster::install()
+    }
+
     fn test(&self) -> Result<()> {
-        if self.cargo(&["nextest", "--version"]).succeeds() {
-            self.cargo(&["nextest", "run", "--workspace", "--all-features", "--no-fail-fast"]).run()
+        if self.has_nextest() {
+            let words = ["nextest", "run", "--workspace", "--all-features", "--no-fail-fast"];
+            // Those have had their step: their tests share a cluster, which needs one process for all of them.
+            self.cargo(&words).args(["-E", "not binary(/^slurm_/)"]).run()
         } else {
             self.cargo(&[
                 "test",
@@ -104,21 +123,28 @@ impl Workshop {
     }
 }
 
-/// The report is made on Linux, where a program can be killed at a chosen system call.
-fn faults() -> Result<()> {
+/// What can be done on Linux only; elsewhere it is said that it is left out.
+fn on_linux(what: &str, step: impl FnOnce() -> Result<()>) -> Result<()> {
     if cfg!(target_os = "linux") {
-        return faults::run(Mode::Check);
+        return step();
     }
-    say("the fault report is made on Linux; the tests below hold the part of it that runs here");
+    say(format_args!("{what} on Linux only"));
     Ok(())
 }
 
-/// The vendor's command line is packaged for Debian.
-fn vendors() -> Result<()> {
-    if cfg!(target_os = "linux") {
-        return vendors::run();
+/// Reads every script of the shell. One without a first line that names its shell is for any POSIX sh, and a part of a
+/// script that is put together when it is used: what it does not assign, or does not use, is elsewhere. What a script
+/// sources is named by whoever runs it.
+fn shellcheck(root: &Path) -> Result<()> {
+    const SOURCES: &str = "--exclude=SC1090,SC1091";
+    const PARTS: &str = "--exclude=SC2015,SC2034,SC2154";
+    let tree = Tree::load(root)?;
+    let (whole, parts): (Vec<_>, Vec<_>) =
+        tree.ending_in(".sh").partition(|(_, file)| file.text.starts_with("#!"));
+    for (flags, files) in [(&[SOURCES][..], whole), (&[SOURCES, PARTS, "--shell=sh"][..], parts)] {
+        let call = Call::new("shellcheck").args(flags);
+        call.args(files.iter().map(|(path, _)| path)).within(root).run()?;
     }
-    say("the vendors' clients are compared on Linux");
     Ok(())
 }
 
@@ -130,6 +156,7 @@ fn tools(part: Option<Part>) -> Result<()> {
         packages::ensure(&[packages::TO_RUN, packages::TO_TEST, on_linux].concat())?;
     }
     if part.is_none_or(|part| part == Part::Lint) {
+        packages::ensure(packages::TO_LINT)?;
         for (command, component) in [("fmt", "rustfmt"), ("clippy", "clippy")] {
             if !cargo().args([command, "--version"]).succeeds() {
                 Call::new("rustup").args(["component", "add", component]).run()?;
@@ -175,7 +202,7 @@ mod tests {
     #[test]
     fn the_tests_come_last() {
         let names: Vec<_> = STEPS.iter().map(|(_, name, _)| *name).collect();
-        assert_eq!(names[names.len() - 2..], ["doctest", "test"]);
+        assert_eq!(names[names.len() - 3..], ["doctest", "cluster", "test"]);
     }
 
     #[test]

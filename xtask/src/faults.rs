@@ -12,6 +12,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::generated::{Mode, reconcile};
 use crate::machine::{cargo, repository_root, say};
+use crate::packages;
 
 /// It prints the report to standard output and fails on a leak, a foreign delete or a surviving mutant.
 const MATRIX: &[&str] =
@@ -26,6 +27,11 @@ const KILLS_REPORT: &str = "testdata/kills/report.md";
 const WIRE_REPORT: &str = "testdata/wire/report.md";
 const WIRE: &[&str] =
     &["test", "--quiet", "--release", "-p", "lease-emulator", "--test", "matrix", "whatever_goes"];
+
+/// Where the counts of the trials on real Slurm clusters are kept, which every `cargo xtask ci` makes again and compares.
+const SLURM_REPORT: &str = "testdata/kills/slurm.md";
+const SLURM: &[&str] =
+    &["test", "--quiet", "-p", "lease-cli", "--all-features", "--test", "slurm_lease", "trouble"];
 
 /// A test that kills the real program: its arguments, and what its summary means.
 struct Kills {
@@ -78,16 +84,12 @@ pub(crate) fn run(mode: Mode) -> Result<()> {
     let root = repository_root()?;
     if mode == Mode::Write {
         kill(&root)?;
-        let report = root.join(WIRE_REPORT);
-        if let Some(parent) = report.parent() {
-            fs::create_dir_all(parent)?;
-        }
-        let call =
-            cargo().args(WIRE).env("LEASE_WIRE_REPORT", report.display().to_string()).within(&root);
-        say(format_args!("$ {call}"));
-        call.run()?;
+        packages::ensure(packages::FOR_CLUSTER)?;
+        rewrite(&root, SLURM, ("LEASE_SLURM_REPORT", SLURM_REPORT))?;
+        rewrite(&root, WIRE, ("LEASE_WIRE_REPORT", WIRE_REPORT))?;
     }
-    let matrix = cargo().args(MATRIX).args(["--", KILLS_REPORT, WIRE_REPORT]).within(&root);
+    let quoted = ["--", KILLS_REPORT, SLURM_REPORT, WIRE_REPORT];
+    let matrix = cargo().args(MATRIX).args(quoted).within(&root);
     say(format_args!("$ {matrix}"));
     let outcome = matrix.outcome()?;
     if !outcome.success {
@@ -105,6 +107,17 @@ pub(crate) fn run(mode: Mode) -> Result<()> {
         .context("faults")?;
     say("faults: ok - no leak, no foreign delete, no surviving mutant");
     Ok(())
+}
+
+/// Has a test write its report anew.
+fn rewrite(root: &Path, test: &[&str], (variable, path): (&str, &str)) -> Result<()> {
+    let report = root.join(path);
+    if let Some(parent) = report.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    let call = cargo().args(test).env(variable, report.display().to_string()).within(root);
+    say(format_args!("$ {call}"));
+    call.run()
 }
 
 /// Kills the real program at every point and keeps the summaries.

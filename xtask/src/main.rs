@@ -4,6 +4,7 @@
 
 mod bench;
 mod ci;
+mod cluster;
 mod faults;
 mod generated;
 mod live;
@@ -34,8 +35,10 @@ usage: cargo xtask COMMAND
   trim                      prove that a build with one provider holds no other provider, and what lease-core is free of
   provider-matrix [--check] regenerate, or compare, docs/provider-matrix.md and the table in README.md
   faults [--check]          regenerate, or compare, docs/faults.md
+  cluster                   install Slurm, and run the tests that start real clusters with it
   vendors                   have the vendors' own clients use the emulators
-  bench                     measure, and write docs/performance.md
+  bench [--quick] [--only PART] [--lease PROGRAM]
+                            measure, and write docs/performance.md; PART is command-line, data-plane or network
   live hetzner|fal          a short lease of a real machine, which costs money; without a credential nothing is done";
 
 fn main() -> ExitCode {
@@ -61,7 +64,8 @@ fn run(words: &[&str]) -> Result<()> {
         ["provider-matrix", "--check"] => provider_matrix::run(Mode::Check),
         ["faults"] => faults::run(Mode::Write),
         ["faults", "--check"] => faults::run(Mode::Check),
-        ["bench"] => bench::run(),
+        ["bench", wish @ ..] => bench::run(wish),
+        ["cluster"] => cluster::run(),
         ["vendors"] => vendors::run(),
         ["live", cloud] => live::run(cloud),
         [] | ["help" | "--help" | "-h"] => {

@@ -35,8 +35,27 @@ pub(crate) const TO_TEST: &[Tool] = &[
     tool("shellcheck", "shellcheck"),
 ];
 
+/// What reads scripts of the shell.
+pub(crate) const TO_LINT: &[Tool] = &[tool("shellcheck", "shellcheck")];
+
 /// What only tests on Linux need: strace kills the program under test at a chosen system call.
-pub(crate) const TO_TEST_ON_LINUX: &[Tool] = &[tool("strace", "strace")];
+pub(crate) const TO_TEST_ON_LINUX: &[Tool] =
+    &[tool("strace", "strace"), tool("busybox", "busybox")];
+
+/// What a real Slurm cluster on this machine is made of, with accounting and with users of its own.
+pub(crate) const FOR_CLUSTER: &[Tool] = &[
+    tool("slurmctld", "slurmctld"),
+    tool("slurmd", "slurmd"),
+    tool("sbatch", "slurm-client"),
+    tool("munged", "munge"),
+    tool("slurmdbd", "slurmdbd slurm-wlm-mysql-plugin"),
+    tool("mariadbd", "mariadb-server"),
+    tool("sshd", "openssh-server"),
+    tool("ssh-keygen", "openssh-client"),
+    tool("unshare", "util-linux"),
+    tool("setpriv", "util-linux"),
+    tool("nsenter", "util-linux"),
+];
 
 /// What comparing the emulators with the vendors' own clients needs.
 pub(crate) const FOR_VENDORS: &[Tool] = &[
@@ -47,6 +66,17 @@ pub(crate) const FOR_VENDORS: &[Tool] = &[
 
 /// What measuring memory needs.
 pub(crate) const TO_MEASURE: &[Tool] = &[tool("time", "time")];
+
+/// Installs packages and keeps their services from starting.
+const INSTALL: &str = include_str!("install.sh");
+
+/// What measuring the data plane needs besides what a local box needs.
+pub(crate) const TO_MEASURE_THE_DATA_PLANE: &[Tool] = &[
+    tool("ip", "iproute2"),
+    tool("unshare", "util-linux"),
+    tool("rsync", "rsync"),
+    tool("python3", "python3"),
+];
 
 /// Where programs for administrators are, which an ordinary `PATH` does not name.
 const SYSTEM_DIRECTORIES: &[&str] = &["/usr/sbin", "/sbin", "/usr/local/sbin"];
@@ -115,15 +145,16 @@ fn install(missing: &[Tool]) -> Result<()> {
     if let Err(error) = apt(sudo, &["update"]).run() {
         say(format_args!("{error:#}; trying with the lists that are here"));
     }
-    apt(sudo, &["install", "--yes", "--no-install-recommends"])
-        .args(&packages)
-        .run()
-        .with_context(refusal)?;
-    if packages.contains(&"openssh-server") && Path::new("/run/systemd/system").exists() {
+    let script = tempfile::NamedTempFile::new()?;
+    std::fs::write(script.path(), INSTALL)?;
+    let words = sudo.iter().copied().chain(["sh"]);
+    let call = Call::new("env").args(words).args([script.path().display().to_string()]);
+    call.args(&packages).interactive().run().with_context(refusal)?;
+    if Path::new("/run/systemd/system").exists() {
         say(
-            "note: Debian starts a login service with openssh-server; lease needs only the program.",
+            "note: services of these packages were not started, but Debian starts them with the machine; lease needs",
         );
-        say("      `systemctl disable --now ssh` turns the service off.");
+        say("      only the programs. `systemctl disable NAME` keeps a service off.");
     }
     Ok(())
 }
@@ -172,6 +203,39 @@ mod tests {
         let plain = directory.path().join("plain");
         std::fs::write(&plain, "").unwrap();
         assert!(!is_executable(&plain));
+    }
+
+    /// What is left of the policy after a pretended installation that ends with `code`, and what it was meanwhile.
+    fn policy_after(before: Option<&str>, code: u8) -> (Option<String>, String) {
+        use std::os::unix::fs::PermissionsExt;
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        let apt = format!("#!/bin/sh\ncp \"$POLICY\" '{}'\nexit {code}\n", at("seen").display());
+        std::fs::write(at("apt-get"), apt).unwrap();
+        std::fs::set_permissions(at("apt-get"), PermissionsExt::from_mode(0o755)).unwrap();
+        std::fs::write(at("install.sh"), INSTALL).unwrap();
+        if let Some(text) = before {
+            std::fs::write(at("policy"), text).unwrap();
+        }
+        let call = Call::new("sh")
+            .args([at("install.sh").display().to_string(), "slurmctld".to_owned()])
+            .env("PATH", format!("{}:/usr/bin:/bin", directory.path().display()))
+            .env("POLICY", at("policy").display().to_string());
+        assert_eq!(call.succeeds(), code == 0);
+        let left = std::fs::read_dir(directory.path()).unwrap().count();
+        assert_eq!(left, 3 + usize::from(before.is_some()), "a draft is left");
+        (std::fs::read_to_string(at("policy")).ok(), std::fs::read_to_string(at("seen")).unwrap())
+    }
+
+    #[test]
+    fn services_are_kept_from_starting_and_the_policy_of_the_machine_is_put_back() {
+        for code in [0, 100] {
+            for before in [None, Some("#!/bin/sh\nexit 0\n")] {
+                let (after, meanwhile) = policy_after(before, code);
+                assert_eq!(after.as_deref(), before);
+                assert!(meanwhile.contains("exit 101"), "{meanwhile}");
+            }
+        }
     }
 
     #[test]

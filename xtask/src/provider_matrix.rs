@@ -1,6 +1,5 @@
 //! Makes the provider tables in the documents from what the built program says about its providers.
 
-use std::fmt::Write;
 use std::fs;
 
 use anyhow::{Context, Result, bail};
@@ -54,12 +53,6 @@ const COLUMNS: &[Column] = &[
     Column { heading: "What it cannot promise", field: "caveat", show: text, in_readme: false },
 ];
 
-/// Providers that are intended and not there yet: name, what it will be. An entry leaves when its crate arrives.
-const PLANNED: &[(&str, &str)] = &[
-    ("slurm", "allocations on a Slurm cluster"),
-    ("external", "any tool that speaks a small JSON protocol"),
-];
-
 /// Writes or compares both documents.
 pub(crate) fn run(mode: Mode) -> Result<()> {
     let root = repository_root()?;
@@ -72,8 +65,7 @@ pub(crate) fn run(mode: Mode) -> Result<()> {
     let providers = providers(&described)?;
     reconcile(&root, MATRIX, &matrix(&providers)?, mode, COMMAND)?;
     let readme = fs::read_to_string(root.join(README)).context("cannot read README.md")?;
-    let table =
-        format!("{}\n{}", table(&providers, |column| column.in_readme)?, planned_line(&providers));
+    let table = table(&providers, |column| column.in_readme)?;
     reconcile(&root, README, &between_markers(&readme, MARKERS, &table)?, mode, COMMAND)?;
     say(format_args!("provider-matrix: ok - {} providers", providers.len()));
     Ok(())
@@ -84,12 +76,6 @@ fn providers(described: &Value) -> Result<Vec<Value>> {
         bail!("expected the schema {SCHEMA}, found {}", described["schema"]);
     }
     let providers = described["providers"].as_array().context("there is no list of providers")?;
-    for provider in providers {
-        let name = provider["name"].as_str().context("a provider has no name")?;
-        if PLANNED.iter().any(|(planned, _)| *planned == name) {
-            bail!("`{name}` is built: remove it from PLANNED in xtask/src/provider_matrix.rs");
-        }
-    }
     Ok(providers.clone())
 }
 
@@ -99,10 +85,6 @@ fn matrix(providers: &[Value]) -> Result<String> {
          One column per provider; every line is data that the engine and the tests read as well.\n\n"
     );
     page.push_str(&sheet(providers)?);
-    page.push_str("\n## Planned, not there yet\n\n| Provider | What it will be |\n| --- | --- |\n");
-    for (name, summary) in PLANNED {
-        writeln!(page, "| `{name}` | {summary} |")?;
-    }
     Ok(page)
 }
 
@@ -129,12 +111,6 @@ fn table(providers: &[Value], chosen: impl Fn(&Column) -> bool) -> Result<String
         body.push(columns.iter().map(|column| cell(provider, column)).collect::<Result<Vec<_>>>()?);
     }
     Ok(markdown(&head, &body))
-}
-
-fn planned_line(providers: &[Value]) -> String {
-    let names: Vec<String> = PLANNED.iter().map(|(name, _)| format!("`{name}`")).collect();
-    let built = if providers.len() == 1 { "This one is" } else { "These are" };
-    format!("{built} all there is today. Planned, not there yet: {}.", names.join(", "))
 }
 
 fn markdown(head: &[String], body: &[Vec<String>]) -> String {
@@ -249,7 +225,6 @@ mod tests {
             "{page}"
         );
         assert!(page.contains("| A create may land late | up to 60 s |"), "{page}");
-        assert!(page.contains("| `slurm` |"), "what is planned is in the other table");
         let short = table(&providers, |column| column.in_readme).unwrap();
         assert_eq!(short.lines().count(), 3);
         assert!(short.ends_with("| pinned before the first contact | no |\n"), "{short}");
@@ -264,13 +239,6 @@ mod tests {
             error.contains("local") && error.contains("`ownership`") && error.contains("hope"),
             "{error}"
         );
-    }
-
-    #[test]
-    fn a_provider_is_built_or_planned_but_not_both() {
-        let mut described = described();
-        described["providers"][0]["name"] = Value::from("slurm");
-        assert!(providers(&described).unwrap_err().to_string().contains("remove it from PLANNED"));
     }
 
     #[test]

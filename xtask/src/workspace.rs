@@ -1,7 +1,8 @@
 //! What is known of this workspace beforehand: its provider crates, and how to read a manifest.
 
 /// The providers that exist, by crate; each has the same files.
-pub(crate) const PROVIDERS: &[&str] = &["lease-local", "lease-hetzner", "lease-fal"];
+pub(crate) const PROVIDERS: &[&str] =
+    &["lease-local", "lease-hetzner", "lease-fal", "lease-slurm", "lease-external"];
 
 /// The crates that are no providers. A crate in neither list is a finding, so that no provider escapes the rules.
 pub(crate) const OTHERS: &[&str] = &[
@@ -9,10 +10,9 @@ pub(crate) const OTHERS: &[&str] = &[
     "lease-http",
     "lease-process",
     "lease-ssh",
-    // Providers that the command line does not offer yet.
-    "lease-external",
-    "lease-slurm",
+    "lease-tree",
     "lease-testkit",
+    "lease-testnet",
     "lease-emulator",
     "lease-cli",
 ];

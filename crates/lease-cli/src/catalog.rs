@@ -10,16 +10,40 @@ mod host_keys;
 #[path = "local_box.rs"]
 mod local_box;
 
-use std::sync::Arc;
+// These two have settings that nobody can do without, so there is a way of not being set up.
+#[cfg(any(feature = "slurm", feature = "external"))]
+#[path = "not_set_up.rs"]
+mod not_set_up;
 
-use lease_core::{Descriptor, Provider};
+#[cfg(feature = "slurm")]
+#[path = "slurm_cluster.rs"]
+mod slurm;
+
+#[cfg(feature = "external")]
+#[path = "external_adapter.rs"]
+mod external;
+
+#[cfg(not(feature = "external"))]
+#[path = "no_adapters.rs"]
+mod external;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use lease_core::{Descriptor, InstallationId, Provider};
 
 use crate::config::Settings;
-use crate::config::keys::{Key, Kind};
+use crate::config::keys::Key;
 use crate::context::Base;
 use crate::env::Environment;
 use crate::failure::Failure;
+use crate::offers::{
+    EXTERNAL_KEYS, FAL_KEYS, FAL_OPTIONS, HETZNER_KEYS, HETZNER_OPTIONS, LOCAL_KEYS, LOCAL_OPTIONS,
+    SLURM_KEYS, SLURM_OPTIONS,
+};
 use crate::reaper::Post;
+
+pub(crate) use external::{Trial, check as check_adapter, write_skeletons};
 
 /// The provider that is used when nothing else is said.
 pub(crate) const DEFAULT_PROVIDER: &str = "local";
@@ -36,18 +60,53 @@ const KNOWN: &[Known] = &[
     Known { name: "local", feature: "local" },
     Known { name: "hetzner", feature: "hetzner" },
     Known { name: "fal", feature: "fal" },
+    Known { name: "slurm", feature: "slurm" },
+    Known { name: "external", feature: "external" },
 ];
-
-/// Providers that are intended and that no version has yet.
-const INTENDED: &[&str] = &["slurm", "external"];
 
 /// A provider of this build, configured.
 #[derive(Debug)]
 pub(crate) struct Member {
     /// The provider.
     pub(crate) provider: Arc<dyn Provider>,
-    /// What a reaper with the same configuration is responsible for; none without a credential.
+    /// What a reaper with the same configuration is responsible for; none where it is not set up.
     pub(crate) post: Option<Post>,
+    /// How to set it up, where it is not.
+    pub(crate) remedy: String,
+    /// How long a single call of it may take, where that may be longer than the engine waits by itself.
+    pub(crate) longest_call: Duration,
+    /// The same of a destroy.
+    pub(crate) longest_release: Duration,
+}
+
+impl Member {
+    fn new(provider: impl Provider + 'static, post: Option<Post>) -> Self {
+        let variables = credentials(provider.descriptor().name).join(" or ");
+        let remedy = format!("it is not set up; set {variables} to use it");
+        let longest = Duration::ZERO;
+        Self {
+            provider: Arc::new(provider),
+            post,
+            remedy,
+            longest_call: longest,
+            longest_release: longest,
+        }
+    }
+
+    /// A provider that its settings make nothing of.
+    #[cfg(any(feature = "slurm", feature = "external"))]
+    fn not_set_up(descriptor: &'static Descriptor, why: String) -> Self {
+        let provider = not_set_up::NotSetUp::new(descriptor, why.clone());
+        Self { remedy: why, ..Self::new(provider, None) }
+    }
+}
+
+/// Sets `field` if the setting is set.
+#[cfg(any(feature = "hetzner", feature = "fal", feature = "external"))]
+fn set<T>(field: &mut T, value: Option<T>) {
+    if let Some(value) = value {
+        *field = value;
+    }
 }
 
 /// The variables that the credential of a provider is read from, the first that is set; none where it needs none.
@@ -81,11 +140,29 @@ const OFFERS: &[Offer] = &[
         options: HETZNER_OPTIONS,
     },
     Offer { name: "fal", built: cfg!(feature = "fal"), keys: FAL_KEYS, options: FAL_OPTIONS },
+    Offer {
+        name: "slurm",
+        built: cfg!(feature = "slurm"),
+        keys: SLURM_KEYS,
+        options: SLURM_OPTIONS,
+    },
+    Offer {
+        name: "external",
+        built: cfg!(feature = "external"),
+        keys: EXTERNAL_KEYS,
+        options: &[],
+    },
 ];
 
 /// The options that a provider takes, with what each does.
 pub(crate) fn options(provider: &str) -> &'static [(&'static str, &'static str)] {
     OFFERS.iter().find(|it| it.name == provider).map_or(&[], |it| it.options)
+}
+
+/// Whether the settings of a provider say where its machines are and a repository may set them, so that each lease
+/// keeps those that it was made with.
+pub(crate) fn keeps_setup(provider: &str) -> bool {
+    matches!(provider, "slurm" | "external")
 }
 
 /// The settings of the providers of this build.
@@ -108,11 +185,27 @@ pub(crate) fn descriptors() -> Vec<&'static Descriptor> {
         &lease_hetzner::DESCRIPTOR,
         #[cfg(feature = "fal")]
         &lease_fal::DESCRIPTOR,
+        #[cfg(feature = "slurm")]
+        &lease_slurm::DESCRIPTOR,
+        #[cfg(feature = "external")]
+        &lease_external::DESCRIPTOR,
     ]
 }
 
 /// Makes every provider of this build from the settings. No machine is touched yet.
-pub(crate) fn providers(base: &Base<'_>, settings: &Settings) -> Result<Vec<Member>, Failure> {
+#[cfg_attr(
+    not(feature = "external"),
+    expect(unused_variables, reason = "only one provider has to know the installation")
+)]
+#[cfg_attr(
+    not(any(feature = "local", feature = "hetzner", feature = "fal")),
+    expect(clippy::unnecessary_wraps, reason = "other builds have providers that can fail here")
+)]
+pub(crate) fn providers(
+    base: &Base<'_>,
+    settings: &Settings,
+    installation: &InstallationId,
+) -> Result<Vec<Member>, Failure> {
     Ok(vec![
         #[cfg(feature = "local")]
         local::member(base, settings)?,
@@ -120,6 +213,10 @@ pub(crate) fn providers(base: &Base<'_>, settings: &Settings) -> Result<Vec<Memb
         hetzner::member(base, settings)?,
         #[cfg(feature = "fal")]
         fal::member(base, settings)?,
+        #[cfg(feature = "slurm")]
+        slurm::member(base, settings),
+        #[cfg(feature = "external")]
+        external::member(base, settings, installation),
     ])
 }
 
@@ -153,142 +250,21 @@ pub(crate) fn not_built_in(name: &str) -> Option<String> {
             known.feature
         ));
     }
-    let intended = INTENDED.contains(&name);
-    intended.then(|| {
-        format!(
-            "the provider {name:?} is planned and not there yet; this build has: {}",
-            listed(&there)
-        )
-    })
+    None
 }
 
 fn listed(names: &[&str]) -> String {
     if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
-#[cfg(not(any(feature = "local", feature = "hetzner", feature = "fal")))]
+#[cfg(not(any(
+    feature = "local",
+    feature = "hetzner",
+    feature = "fal",
+    feature = "slurm",
+    feature = "external"
+)))]
 compile_error!("a build without any provider can lease nothing: enable a feature such as `local`");
-
-const LOCAL_OPTIONS: &[(&str, &str)] =
-    &[("contain", "as the setting `providers.local.contain`, for this box")];
-
-const CONTAIN: &[&str] = &["auto", "namespace", "scan"];
-
-const LOCAL_KEYS: &[Key] = &[
-    Key::own("providers.local.root", Kind::Path, "the directory that boxes live in"),
-    Key::trusted(
-        "providers.local.contain",
-        Kind::Choice(CONTAIN),
-        "whether a box has a PID namespace, or its processes are searched when it ends",
-    ),
-    Key::trusted("providers.local.sshd", Kind::Path, "the sshd that a box runs"),
-    Key::trusted(
-        "providers.local.environment",
-        Kind::Map,
-        "variables that commands on a box see, beside PATH, HOME and where toolchains are",
-    ),
-];
-
-const ARCHITECTURES: &[&str] = &["x86", "arm"];
-
-const HETZNER_KEYS: &[Key] = &[
-    Key::own("providers.hetzner.endpoint", Kind::Text, "where the interface is"),
-    Key::free("providers.hetzner.locations", Kind::List, "the locations to try, best first"),
-    Key::free("providers.hetzner.image", Kind::Text, "the image, by name or id"),
-    Key::free(
-        "providers.hetzner.architecture",
-        Kind::Choice(ARCHITECTURES),
-        "the processors, where the machine type does not say which",
-    ),
-    Key::free("providers.hetzner.ipv4", Kind::Switch, "whether servers have an IPv4 address"),
-    Key::free("providers.hetzner.ipv6", Kind::Switch, "whether servers have an IPv6 network"),
-    Key::free(
-        "providers.hetzner.packages",
-        Kind::List,
-        "packages to install besides git, rsync and tar",
-    ),
-    Key::trusted(
-        "providers.hetzner.networks",
-        Kind::List,
-        "networks to attach, by name or id; they are used and never changed",
-    ),
-    Key::trusted(
-        "providers.hetzner.ssh_key",
-        Kind::Text,
-        "a key of yours that may log in too, by name or id; it is used and never changed",
-    ),
-    Key::trusted("providers.hetzner.user", Kind::Text, "who logs in"),
-    Key::trusted("providers.hetzner.port", Kind::Number(65_535), "the port that sshd listens on"),
-    Key::trusted(
-        "providers.hetzner.work_root",
-        Kind::Text,
-        "the absolute directory on the server below which each lease gets one",
-    ),
-    Key::own(
-        "providers.hetzner.settle",
-        Kind::Span,
-        "how long a resource may be missing from lists, or linger there",
-    ),
-    Key::own(
-        "providers.hetzner.landing",
-        Kind::Span,
-        "how long an unanswered create may still take effect",
-    ),
-    Key::own(
-        "providers.hetzner.request_reserve",
-        Kind::Number(3_600),
-        "how many of the project's requests are kept for deletions",
-    ),
-    Key::own(
-        "providers.hetzner.capacity_phrases",
-        Kind::List,
-        "what a refusal says when another type or location may work",
-    ),
-];
-
-const HETZNER_OPTIONS: &[(&str, &str)] = &[
-    ("location", "the location, or a list of them, best first"),
-    ("image", "the image, by name or id"),
-    ("architecture", "x86 or arm"),
-    ("network", "a network to attach, or a list of them, by name or id"),
-    ("ipv4", "whether it has an IPv4 address"),
-    ("ipv6", "whether it has an IPv6 network"),
-    ("ssh_key", "a key of yours that may log in too, by name or id"),
-];
-
-const FAL_KEYS: &[Key] = &[
-    Key::own("providers.fal.endpoint", Kind::Text, "where the interface is"),
-    Key::free(
-        "providers.fal.instance_type",
-        Kind::Text,
-        "the instance type, where neither a type nor a class is asked for",
-    ),
-    Key::free(
-        "providers.fal.sector",
-        Kind::Text,
-        "the InfiniBand sector of machines with eight GPUs",
-    ),
-    Key::trusted("providers.fal.user", Kind::Text, "who logs in"),
-    Key::trusted("providers.fal.port", Kind::Number(65_535), "the port that sshd listens on"),
-    Key::trusted(
-        "providers.fal.work_root",
-        Kind::Text,
-        "the absolute directory on the machine that a lease gets",
-    ),
-    Key::own(
-        "providers.fal.settle",
-        Kind::Span,
-        "how long an instance may be missing from lists, or linger there",
-    ),
-    Key::own(
-        "providers.fal.landing",
-        Kind::Span,
-        "how long an unanswered create may still take effect",
-    ),
-];
-
-const FAL_OPTIONS: &[(&str, &str)] =
-    &[("sector", "as the setting `providers.fal.sector`, for this box")];
 
 /// The provider `local`: how it is made from its settings.
 #[cfg(feature = "local")]
@@ -329,7 +305,7 @@ mod local {
         }
         config.environment = variables.into_iter().collect();
         let provider = LocalProvider::open(config, Arc::new(SystemClock), Arc::new(OsEntropy))?;
-        Ok(Member { provider: Arc::new(provider), post: Some(post) })
+        Ok(Member::new(provider, Some(post)))
     }
 }
 
@@ -341,13 +317,6 @@ mod cloud {
     use crate::env::Environment;
     use crate::failure::Failure;
     use crate::reaper::Post;
-
-    /// Sets `field` if the setting is set.
-    pub(super) fn set<T>(field: &mut T, value: Option<T>) {
-        if let Some(value) = value {
-            *field = value;
-        }
-    }
 
     /// The credential of a provider, if one of its variables is set.
     pub(super) fn credential(
@@ -377,8 +346,8 @@ mod hetzner {
     use lease_hetzner::{Architecture, DESCRIPTOR, Family, HetznerConfig, HetznerProvider};
     use lease_http::HttpWire;
 
-    use super::cloud::{credential, post, set};
-    use super::{Member, host_keys};
+    use super::cloud::{credential, post};
+    use super::{Member, host_keys, set};
     use crate::config::Settings;
     use crate::context::Base;
     use crate::failure::Failure;
@@ -413,7 +382,7 @@ mod hetzner {
         };
         let post = post(&DESCRIPTOR, &config.endpoint, token.as_ref());
         let provider = HetznerProvider::open(config, Arc::new(HttpWire::default()))?;
-        Ok(Member { provider: Arc::new(provider), post })
+        Ok(Member::new(provider, post))
     }
 
     fn family(on: bool) -> Family {
@@ -429,8 +398,8 @@ mod fal {
     use lease_fal::{DESCRIPTOR, FalConfig, FalProvider};
     use lease_http::HttpWire;
 
-    use super::Member;
-    use super::cloud::{credential, post, set};
+    use super::cloud::{credential, post};
+    use super::{Member, set};
     use crate::config::Settings;
     use crate::context::Base;
     use crate::failure::Failure;
@@ -447,9 +416,6 @@ mod fal {
         set(&mut config.landing, settings.get("providers.fal.landing"));
         config.sector = settings.get("providers.fal.sector");
         let post = post(&DESCRIPTOR, &config.endpoint, key.as_ref());
-        Ok(Member {
-            provider: Arc::new(FalProvider::open(config, Arc::new(HttpWire::default()))?),
-            post,
-        })
+        Ok(Member::new(FalProvider::open(config, Arc::new(HttpWire::default()))?, post))
     }
 }

@@ -30,6 +30,7 @@ pub(crate) const VARIABLES: &[Variable] = &[
     Variable { name: "LEASE_MAX_AGE", about: "setting `max_age`" },
     Variable { name: "LEASE_READY_TIMEOUT", about: "setting `ready_timeout`" },
     Variable { name: "LEASE_READ_PATIENCE", about: "setting `read_patience`" },
+    Variable { name: "LEASE_RUN_RECONNECT", about: "setting `run.reconnect`" },
     Variable { name: "LEASE_KEEP", about: "setting `keep`" },
     Variable { name: "HCLOUD_TOKEN", about: "the credential for hetzner: a token that may write" },
     Variable { name: "LEASE_FAL_KEY", about: "the credential for fal: an API key of admin scope" },
@@ -48,6 +49,10 @@ pub(crate) const VARIABLES: &[Variable] = &[
         about: "parent of the directory for sockets without XDG_RUNTIME_DIR",
     },
     Variable { name: "PATH", about: "where ssh, git and rsync are looked up" },
+    Variable {
+        name: "SSH_AUTH_SOCK",
+        about: "passed on to ssh to a login node, and to adapters, like everything",
+    },
     Variable { name: "TERM", about: "`dumb` means no moving progress; passed on by `lease ssh`" },
     Variable { name: "USER", about: "the login name, where /etc/passwd does not know it" },
     Variable { name: "LOGNAME", about: "the same, without USER" },

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 pub(crate) enum Exit {
     /// Everything that was asked for was done.
     Success,
-    /// The question was answered, and the answer is no: `doctor` found a problem.
+    /// The question was answered, and the answer is no: `doctor` found a problem, or an adapter breaks a rule.
     AnswerIsNo,
     /// `lease` itself failed.
     ToolFailure,
@@ -21,7 +21,7 @@ pub(crate) enum Exit {
 /// The codes and their meanings, for `--help`.
 pub(crate) const TABLE: &[(&str, &str)] = &[
     ("0", "done"),
-    ("1", "doctor found a problem"),
+    ("1", "doctor found a problem, or provider test a rule that the adapter breaks"),
     ("125", "lease itself failed; the line on standard error says what that means for the machine"),
     ("126", "the command was found on the box and could not be executed"),
     ("127", "the command was not found on the box"),

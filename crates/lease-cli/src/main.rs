@@ -11,10 +11,12 @@ mod env;
 mod exit;
 mod failure;
 mod interrupt;
+mod offers;
 mod output;
 mod reaper;
 mod runs;
 mod session;
+mod setup;
 
 use std::process::ExitCode;
 

@@ -30,6 +30,9 @@ const RELEASE_DEADLINE: Duration = Duration::from_secs(60);
 /// How long a lease whose acquire came to nothing usable may take to be given back at once.
 pub(crate) const GIVE_BACK_DEADLINE: Duration = Duration::from_secs(30);
 
+/// How much longer than its processes a call may take.
+const CALL_MARGIN: Duration = Duration::from_secs(5);
+
 /// What the protocol says is read of each stream.
 const OUTPUT_BYTES_MAX: usize = 1024 * 1024;
 
@@ -159,7 +162,12 @@ impl ExternalConfig {
     /// still has time.
     pub fn longest_call(&self) -> Duration {
         let acquire = self.acquire_deadline + self.call_deadline.max(GIVE_BACK_DEADLINE);
-        acquire.max(self.call_deadline * 3 + self.release_deadline) + Duration::from_secs(5)
+        self.longest_release().max(acquire + CALL_MARGIN)
+    }
+
+    /// How long a single release of this provider may take: it lists, looks, and releases.
+    pub fn longest_release(&self) -> Duration {
+        self.call_deadline * 3 + self.release_deadline + CALL_MARGIN
     }
 
     /// Whether what is listed is only names.

@@ -34,19 +34,24 @@ pub const SKELETONS: [Skeleton; 2] = [
     },
 ];
 
-/// Writes every skeleton into `directory`, which is made if it is missing, and returns the files.
+/// Writes `skeletons` into `directory`, which is made if it is missing, and returns the files.
 ///
 /// # Errors
-/// When one of them is there already, which is left alone, or cannot be written.
-pub fn write(directory: &Path) -> Result<Vec<PathBuf>> {
+/// When something is in the directory already, which is left alone, or a file cannot be written.
+pub fn write(directory: &Path, skeletons: &[Skeleton]) -> Result<Vec<PathBuf>> {
     let failed = |path: &Path, error: &std::io::Error| {
         let is_there = error.kind() == std::io::ErrorKind::AlreadyExists;
         let kind = if is_there { ErrorKind::Conflict } else { ErrorKind::Storage };
         Error::unsettled(kind, DOING, format!("{}: {error}", path.display()))
     };
     fs::create_dir_all(directory).map_err(|error| failed(directory, &error))?;
+    let mut entries = fs::read_dir(directory).map_err(|error| failed(directory, &error))?;
+    if entries.next().is_some() {
+        let message = format!("{} is not empty; nothing was written", directory.display());
+        return Err(Error::harmless(ErrorKind::Conflict, DOING, message));
+    }
     let mut written = Vec::new();
-    for skeleton in SKELETONS {
+    for skeleton in skeletons {
         let path = directory.join(skeleton.file_name);
         let file = OpenOptions::new().write(true).create_new(true).mode(0o755).open(&path);
         let done = file.and_then(|mut it| it.write_all(skeleton.text.as_bytes()));

@@ -59,7 +59,7 @@ struct Adapter {
 impl Adapter {
     fn new(program: &str, ids: Ids) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        skeleton::write(directory.path()).unwrap();
+        skeleton::write(directory.path(), &skeleton::SKELETONS).unwrap();
         let leases = directory.path().join("leases");
         let mut config =
             ExternalConfig::command([directory.path().join(program).to_str().unwrap()]);

@@ -11,12 +11,18 @@ use crate::machines;
 /// Where fal's platform interface is (documented).
 pub const ENDPOINT: &str = "https://api.fal.ai/v1";
 
-/// How long a create is repeated. That fal remembers the answer to an idempotency key for ten minutes is documented;
-/// from when they count is not, so a minute of them is given away.
-pub(crate) const REPLAY_WINDOW: Duration = Duration::from_secs(9 * 60);
+/// How long after the first one a repetition of a create is begun. It has to arrive while fal remembers the first, also
+/// if each of its requests hangs until its deadline, so that much earlier is the last moment to begin one.
+pub(crate) const REPLAY_WINDOW: Duration = REMEMBERED
+    .saturating_sub(SPARE)
+    .saturating_sub(longest_repetition(READ_DEADLINE, WRITE_DEADLINE));
 
-/// What fal documents as the life of a remembered answer.
+/// What fal documents as the life of a remembered answer. From when it counts is not documented; the earliest is the
+/// arrival of the first request, which is not before our record of it.
 const REMEMBERED: Duration = Duration::from_secs(10 * 60);
+
+/// What is given away of that by default, for clocks that run at different speeds.
+const SPARE: Duration = Duration::from_secs(60);
 
 /// How long an instance may be missing from lists after its creation, or linger after its end. Inferred: nothing public
 /// says it.
@@ -71,7 +77,8 @@ pub struct FalConfig {
     pub work_root: String,
     /// How many instances a page of a listing is asked to have; `None` leaves it to fal.
     pub page_items: Option<u32>,
-    /// How long an unanswered create is repeated; zero never repeats it. Less than the ten minutes that are documented.
+    /// How long after the first one a repetition of an unanswered create is begun; zero never repeats it. With twice
+    /// the deadline of a read and once that of a create it has to stay below the ten minutes that are documented.
     pub replay_window: Duration,
     /// How long an instance may be missing from lists after its creation, or linger after its end.
     pub settle: Duration,
@@ -139,10 +146,13 @@ impl FalConfig {
         if self.page_items == Some(0) {
             return refuse("page_items", "a page has at least one item");
         }
-        if self.replay_window >= REMEMBERED {
+        let takes = longest_repetition(self.read_deadline, self.write_deadline);
+        let repeats = !self.replay_window.is_zero();
+        if repeats && self.replay_window.saturating_add(takes) >= REMEMBERED {
             return refuse(
                 "replay_window",
-                "fal forgets a create after ten minutes, and repeating it then makes a second machine; use less",
+                "fal forgets a create after ten minutes, and a repetition that arrives then makes a second machine; use \
+                 less, so that two reads and a create that hang until their deadlines end before that",
             );
         }
         for (what, deadline) in
@@ -154,6 +164,12 @@ impl FalConfig {
         }
         Ok(endpoint)
     }
+}
+
+/// How long after it is begun a repetition may arrive: the account is asked for before it is recorded and once more
+/// before it is sent.
+const fn longest_repetition(read: Duration, write: Duration) -> Duration {
+    read.saturating_mul(2).saturating_add(write)
 }
 
 fn is_word(text: &str) -> bool {
@@ -204,6 +220,10 @@ mod tests {
         check(|it| it.page_items = None, None);
         check(|it| it.replay_window = Duration::ZERO, None);
         check(|it| it.replay_window = REMEMBERED, Some("replay_window"));
+        check(|it| it.replay_window = Duration::from_secs(470), Some("replay_window"));
+        check(|it| it.replay_window = Duration::from_secs(469), None);
+        check(|it| it.read_deadline = DEADLINE_MAX, Some("replay_window"));
+        check(|it| (it.read_deadline, it.replay_window) = (DEADLINE_MAX, Duration::ZERO), None);
         check(|it| it.read_deadline = Duration::ZERO, Some("read_deadline"));
         check(|it| it.write_deadline = Duration::from_secs(120), Some("write_deadline"));
     }

@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use lease_core::journal::Disposition;
 use lease_core::provider::Check;
 use lease_core::{
-    Candidate, Created, Descriptor, Error, ErrorKind, Found, Held, Intent, Inventory, Owned,
-    Provider, ResourceId, Result, Scope, Sighting, Size, Spec, Template, Timestamp,
+    Candidate, Created, Descriptor, Error, ErrorKind, Held, Intent, Inventory, Owned, Provider,
+    ResourceId, Result, Scope, Sighting, Size, Spec, Template, Timestamp,
 };
 use lease_http::{Client, Credential, Wire};
 
@@ -19,7 +19,7 @@ use crate::descriptor::{DESCRIPTOR, KIND, descriptor};
 use crate::error::FalError;
 use crate::machines::{self, Wish};
 use crate::request::{BEFORE_MAX, Fingerprint, Request};
-use crate::sighting::Login;
+use crate::sighting::{self, Login};
 use crate::{checks, inventory};
 
 const OPEN: &str = "open the fal provider";
@@ -183,9 +183,17 @@ impl Provider for FalProvider {
         let new = instances
             .values()
             .filter(|it| is_new(&it.id) && machines::may_be(&it.machine, &instance_type));
+        let sharing = sighting::sharing(&instances);
         let logins = self.logins(login);
-        let suspects: Vec<Found> =
-            new.flat_map(|it| logins.iter().map(move |login| login.found(it))).collect();
+        let mut suspects = Vec::new();
+        for instance in new {
+            let found = logins.iter().map(|it| it.found(instance));
+            if sharing.contains(&instance.id) {
+                suspects.extend(found.take(1).map(sighting::indistinct));
+            } else {
+                suspects.extend(found);
+            }
+        }
         Ok(if suspects.is_empty() { Sighting::Absent } else { Sighting::Suspects(suspects) })
     }
 

@@ -1,10 +1,14 @@
 //! What an instance that fal shows is to the engine.
 
-use lease_core::{Found, HostKey, Reach, Status};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use lease_core::{Found, HostKey, Reach, ResourceId, Status};
 use serde::{Deserialize, Serialize};
 
 use crate::config::{FalConfig, PORT, USER};
 use crate::descriptor::KIND;
+use crate::inventory::Instances;
 use crate::wire::Instance;
 
 /// How machines are logged in to: the interface says the address and nothing else.
@@ -34,7 +38,7 @@ impl Login {
 
     /// An instance in the engine's terms. It never has marks: fal has nowhere to put them.
     pub(crate) fn found(&self, instance: &Instance) -> Found {
-        let address = instance.ip.as_deref().map(str::trim).filter(|it| is_address(it));
+        let address = address(instance);
         let status = status(&instance.status.to_lowercase(), address);
         let is_up = status == Status::Running;
         Found {
@@ -48,9 +52,9 @@ impl Login {
         }
     }
 
-    fn reach(&self, address: &str) -> Reach {
+    fn reach(&self, address: IpAddr) -> Reach {
         Reach {
-            host: address.to_owned(),
+            host: address.to_string(),
             port: self.port,
             user: self.user.clone(),
             proxy: Vec::new(),
@@ -62,9 +66,27 @@ impl Login {
     }
 }
 
+/// What an instance is to the engine whose address another one shows too: a login there says something about the one that
+/// has it now, and nothing says which that is.
+pub(crate) fn indistinct(found: Found) -> Found {
+    let waiting_for = Some("an address that no other instance shows".to_owned());
+    Found { status: Status::Starting { waiting_for }, reach: None, ..found }
+}
+
+/// The instances that show an address which another one shows as well, be it that an old one is still listed with it.
+pub(crate) fn sharing(instances: &Instances) -> BTreeSet<&ResourceId> {
+    let mut by_address: BTreeMap<IpAddr, Vec<&ResourceId>> = BTreeMap::new();
+    for (id, instance) in instances {
+        if let Some(address) = address(instance) {
+            by_address.entry(address).or_default().push(id);
+        }
+    }
+    by_address.into_values().filter(|it| it.len() > 1).flatten().collect()
+}
+
 /// The documented words are `ready init pending provisioning stopped unknown`. A word that is not known is one that fal
 /// added: whatever it means, the instance exists and may cost money.
-fn status(word: &str, address: Option<&str>) -> Status {
+fn status(word: &str, address: Option<IpAddr>) -> Status {
     let starting = |what: &str| Status::Starting { waiting_for: Some(what.to_owned()) };
     match (word, address) {
         ("ready", Some(_)) => Status::Running,
@@ -75,9 +97,10 @@ fn status(word: &str, address: Option<&str>) -> Status {
     }
 }
 
-/// Whether ssh can be given it: what fal calls an address must not be read as an option or a list of words.
-fn is_address(text: &str) -> bool {
-    text.parse::<std::net::IpAddr>().is_ok()
+/// Where the instance is, if ssh can be given it: what fal calls an address must not be read as an option or a list of
+/// words.
+fn address(instance: &Instance) -> Option<IpAddr> {
+    instance.ip.as_deref()?.trim().parse().ok()
 }
 
 #[cfg(test)]

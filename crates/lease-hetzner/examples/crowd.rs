@@ -1,9 +1,9 @@
 //! A crowd at one project: 200 leases acquired and given back at once, over real HTTP, until the rate limit refuses.
 //!
 //! The other end is an emulator on loopback whose servers have no machines, so a login is said to work as soon as a
-//! server runs. Its limit is the documented 3600 requests; what Hetzner gives back in an hour it gives back in six
-//! seconds, so that the crowd meets the limit and still comes to an end. Whoever is refused asks again, as a person or
-//! the reaper would.
+//! server runs. Its limit is the documented 3600 requests; from the first refusal on it gives back in six seconds what
+//! Hetzner gives back in an hour, so that the crowd meets the limit on a slow machine too, and still comes to an end.
+//! Whoever is refused asks again, as a person or the reaper would.
 //!
 //! ```text
 //! cargo run --release -p lease-hetzner --example crowd
@@ -43,11 +43,15 @@ const PATIENCE: Duration = Duration::from_secs(600);
 /// The pause before somebody who was refused asks again.
 const ASKED_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
+/// What is given back each second before the limit is met: as good as nothing.
+const NOTHING_YET: f64 = 0.000_001;
+
 /// How many come, and what the project lets through.
 #[derive(Clone, Copy, Debug)]
 struct Crowd {
     leases: usize,
     requests_max: u32,
+    /// What is given back each second once the limit was met.
     requests_per_second: f64,
 }
 
@@ -76,12 +80,16 @@ impl Crowd {
     async fn come_and_go(self) -> std::result::Result<Outcomes, Box<dyn StdError>> {
         let policy = Policy {
             requests_max: self.requests_max,
-            requests_per_second: self.requests_per_second,
+            requests_per_second: NOTHING_YET,
             ..Policy::immediate()
         };
         let hetzner = Arc::new(Hetzner::new(Arc::new(NoMachines::default()), policy));
         let token = hetzner.grant("crowded", Access::ReadWrite);
-        let counted = Arc::new(Counted { cloud: Arc::clone(&hetzner), counts: Mutex::default() });
+        let counted = Arc::new(Counted {
+            cloud: Arc::clone(&hetzner),
+            requests_per_second: self.requests_per_second,
+            counts: Mutex::default(),
+        });
         let server = Server::start(Arc::<Counted>::clone(&counted)).await?;
         let mut config = HetznerConfig::new(Some(Secret::new(token)), Secret::new(HOST_KEY_SECRET));
         config.endpoint = format!("{}/v1", server.origin());
@@ -155,6 +163,8 @@ async fn member(engine: &Engine) -> bool {
 #[derive(Debug)]
 struct Counted {
     cloud: Arc<Hetzner>,
+    /// What it gives back from the first refusal on.
+    requests_per_second: f64,
     counts: Mutex<(usize, usize)>,
 }
 
@@ -173,6 +183,9 @@ impl Cloud for Counted {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         counts.0 += 1;
         counts.1 += usize::from(too_many);
+        if too_many && counts.1 == 1 {
+            self.cloud.change(|policy| policy.requests_per_second = self.requests_per_second);
+        }
         drop(counts);
         served
     }

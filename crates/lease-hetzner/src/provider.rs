@@ -140,7 +140,7 @@ impl HetznerProvider {
         Ok(Created { id: found.id.clone(), shown: Some(Box::new(found)) })
     }
 
-    /// A create that was turned down: the reason may be that it succeeded before.
+    /// A create that was turned down: the reason may be that it succeeded before, or that it was delivered twice.
     async fn refused(
         &self,
         api: &Api,
@@ -152,11 +152,8 @@ impl HetznerProvider {
         let error = api.error(failure, asked);
         let code = refusal::code(failure);
         let taken = code.as_deref() == Some("uniqueness_error");
-        // The address of the lease may be in use by the very server that is to be made. And a repeated create may meet a
-        // limit or an empty shelf that the first one used up.
-        let may_be_ours = code.as_deref() == Some("primary_ip_assigned")
-            || (intent.sends() > 1 && error.effect() == Effect::None);
-        if !taken && !may_be_ours {
+        let has_twin = code.as_deref().is_some_and(refusal::may_be_caused_by_a_twin);
+        if !has_twin && (intent.sends() == 1 || error.effect() != Effect::None) {
             return Err(error);
         }
         match api.trace_conflict(operation, kind, intent).await {

@@ -56,6 +56,20 @@ pub(crate) fn code(failure: &Failure) -> Option<String> {
     Said::read(failure).map(|it| it.code)
 }
 
+/// Whether a create may be turned down with this code because the same request arrived before and took effect: it has
+/// the name and the address, reached the limit, or took the last one there was. Which of several reasons is told is not
+/// documented.
+pub(crate) fn may_be_caused_by_a_twin(code: &str) -> bool {
+    matches!(
+        code,
+        "uniqueness_error"
+            | "primary_ip_assigned"
+            | "resource_limit_exceeded"
+            | "resource_unavailable"
+            | "placement_error"
+    )
+}
+
 /// The error for the engine.
 pub(crate) fn error(failure: &Failure, asked: Asked, capacity_phrases: &[String]) -> Error {
     let Some(status) = failure.status() else { return failure.to_error() };
@@ -121,10 +135,12 @@ fn meaning(
             (ErrorKind::Capacity, Nothing, "")
         }
         "resource_unavailable" | "placement_error" => (ErrorKind::Unavailable, Nothing, ""),
-        "primary_ip_assigned"
-        | "primary_ip_version_mismatch"
-        | "primary_ip_datacenter_mismatch" => {
-            (ErrorKind::Conflict, Nothing, "something else uses the address of the lease")
+        // Nobody but the lease gives this address to a server, so a delivery of the same request may have done it.
+        "primary_ip_assigned" => {
+            (ErrorKind::Conflict, Unknown, "something uses the address of the lease")
+        }
+        "primary_ip_version_mismatch" | "primary_ip_datacenter_mismatch" => {
+            (ErrorKind::Conflict, Nothing, "the address of the lease does not fit the server")
         }
         // The server that used it is still going; that it is not assigned again is ours to see to.
         "must_be_unassigned" => (ErrorKind::Busy, Nothing, ""),
@@ -193,7 +209,7 @@ mod tests {
             ((409, "conflict"), K::Unavailable, Unknown),
             ((410, "deprecated_api_endpoint"), K::Unsupported, Nothing),
             ((412, "primary_ip_version_mismatch"), K::Conflict, Nothing),
-            ((422, "primary_ip_assigned"), K::Conflict, Nothing),
+            ((422, "primary_ip_assigned"), K::Conflict, Unknown),
             ((422, "primary_ip_datacenter_mismatch"), K::Conflict, Nothing),
             ((422, "must_be_unassigned"), K::Busy, Nothing),
             ((422, "invalid_input"), K::Invalid, Nothing),

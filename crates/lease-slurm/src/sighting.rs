@@ -42,6 +42,8 @@ pub(crate) struct Paper {
     pub(crate) is_submitted: bool,
     /// A start of the job claimed to be the box.
     pub(crate) is_claimed: bool,
+    /// What sbatch said on standard error.
+    pub(crate) said: Option<String>,
     /// Why the box gave up.
     pub(crate) failed: Option<String>,
     /// What the box published.
@@ -145,10 +147,12 @@ impl Seen {
     }
 
     fn judge_ended(&self, config: &SlurmConfig, paper: &Paper, pulse: Option<&Pulse>) -> Judgement {
-        let told = if self.ended.is_empty() {
-            "Slurm does not know the job".to_owned()
-        } else {
-            format!("the job is {}", self.states())
+        let told = match (&paper.said, self.ended.is_empty()) {
+            (_, false) => format!("the job is {}", self.states()),
+            (Some(said), true) if !paper.is_submitted => {
+                format!("Slurm does not know the job, and sbatch said: {said}")
+            }
+            (_, true) => "Slurm does not know the job".to_owned(),
         };
         let landed = paper.is_submitted || paper.is_claimed || !self.ended.is_empty();
         if !landed && self.now.saturating_sub(paper.changed) < config.landing.as_secs() {
@@ -197,7 +201,7 @@ impl Paper {
             return Err(unreadable(files.said()));
         }
         let has = |name: &str| files.stdout.lines().any(|it| it == name);
-        let content = |name: &str| match report.part(name) {
+        let content = |name: &str, part: &str| match report.part(part) {
             // A file that was listed and is gone a moment later is not there.
             Ok(part) => Ok((part.code == 0 && has(name)).then(|| part.stdout.clone())),
             Err(why) => Err(unreadable(why)),
@@ -207,8 +211,12 @@ impl Paper {
             is_wanted: has("intent"),
             is_submitted: has("submitted"),
             is_claimed: has("claim"),
-            failed: content("failed")?,
-            endpoint: content("endpoint")?.map(|it| Endpoint::parse(&it, &identity.marks.nonce)),
+            said: content("submitted.said", "said")?
+                .map(|it| it.trim().replace('\n', "; "))
+                .filter(|it| !it.is_empty()),
+            failed: content("failed", "failed")?,
+            endpoint: content("endpoint", "endpoint")?
+                .map(|it| Endpoint::parse(&it, &identity.marks.nonce)),
             changed: changed.map_err(|_| unreadable("its age cannot be told".to_owned()))?,
         })
     }
@@ -374,6 +382,20 @@ mod tests {
             judge(&[], Some(Paper { changed: NOW + 99, ..young }), None),
             Judgement::Unclear(_)
         ));
+    }
+
+    #[test]
+    fn what_sbatch_said_is_told_when_there_is_no_job() {
+        let said = Some("sbatch: error: foo can't be reached now".to_owned());
+        let refused = Paper { is_submitted: false, said: said.clone(), ..wanted() };
+        let why = judge(&[], Some(refused), None);
+        assert!(
+            failed(&why).contains("sbatch said: sbatch: error: foo can't be reached"),
+            "{why:?}"
+        );
+        // Beside an answer, it was only a remark.
+        let why = judge(&[], Some(Paper { said, ..wanted() }), None);
+        assert!(!failed(&why).contains("sbatch said"), "{why:?}");
     }
 
     #[test]

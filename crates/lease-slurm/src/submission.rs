@@ -32,6 +32,10 @@ const REFUSALS: &[(&str, ErrorKind)] = &[
     ("Access/permission denied", ErrorKind::Denied),
     ("Invalid wckey specification", ErrorKind::Invalid),
     ("Invalid license specification", ErrorKind::Invalid),
+    ("Invalid node name specified", ErrorKind::Invalid),
+    ("Invalid time-min specification", ErrorKind::Invalid),
+    ("Invalid --nice value", ErrorKind::Invalid),
+    ("Incompatible begin and deadline time specification", ErrorKind::Invalid),
     ("CPU count specification invalid", ErrorKind::Invalid),
     ("Invalid job array specification", ErrorKind::Invalid),
 ];

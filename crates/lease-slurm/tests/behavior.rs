@@ -1,4 +1,5 @@
 //! The behaviour suite of the provider contract, against a real cluster.
+#![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "a failed expectation is the test")]
 
 #[expect(dead_code, reason = "the other tests need more of it")]

@@ -13,6 +13,7 @@ use crate::error::{LoginFailure, Result, SshError};
 use crate::files::private_directory;
 use crate::keys::LeaseFiles;
 use crate::pace;
+use crate::run::LOG_BYTES_MAX;
 use crate::session::{Link, Session};
 
 /// Where things live and how long they may take.
@@ -29,10 +30,14 @@ pub struct Settings {
     pub connect_timeout: Duration,
     /// How long an unused connection stays open, so that a killed client leaves nothing behind for ever.
     pub persist: Duration,
+    /// How long [`Session::take_up`] tries to reach the box again after a connection was lost.
+    pub reconnect: Duration,
+    /// How many bytes of each of a command's streams the box logs, rounded up to blocks of 512.
+    pub log_bytes_max: u64,
 }
 
 impl Settings {
-    /// Settings with 15 seconds to connect and ten minutes of idle connection.
+    /// Settings with 15 seconds to connect, ten minutes of idle connection and of reconnecting, and 64 MiB of log.
     pub fn new(keys: impl Into<PathBuf>, runtime: impl Into<PathBuf>) -> Self {
         Self {
             keys: keys.into(),
@@ -40,6 +45,8 @@ impl Settings {
             environment: Vec::new(),
             connect_timeout: Duration::from_secs(15),
             persist: Duration::from_secs(600),
+            reconnect: Duration::from_secs(600),
+            log_bytes_max: LOG_BYTES_MAX,
         }
     }
 }

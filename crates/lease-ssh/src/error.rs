@@ -172,12 +172,15 @@ pub enum SshError {
         /// What the box said, shortened.
         detail: String,
     },
-    /// `git` could not list the tree.
-    #[error("git cannot list the tree{}", suffix(detail))]
-    Git {
-        /// What git said, shortened.
-        detail: String,
+    /// A command changed files of the tree on the box, and that was to be told rather than undone.
+    #[error("the box has changed files of the tree: {}", listing(paths))]
+    Drifted {
+        /// The paths, relative to the tree.
+        paths: Vec<PathBuf>,
     },
+    /// The local tree could not be read.
+    #[error(transparent)]
+    Tree(#[from] lease_tree::TreeError),
 }
 
 impl SshError {
@@ -203,7 +206,10 @@ impl SshError {
             Self::Blocked { .. } => "move them away on the box, or add them to `.leaseignore`",
             Self::Superseded => "run the sync again when the other one has ended",
             Self::Box { .. } => "look at the box with an interactive login",
-            Self::Git { .. } => "run `git status` in the tree",
+            Self::Drifted { .. } => {
+                "fetch what you want to keep, and sync with `sync.drift` set to overwrite or keep"
+            }
+            Self::Tree(error) => error.next_step(),
         }
     }
 
@@ -227,7 +233,8 @@ impl SshError {
             | Self::Blocked { .. }
             | Self::Superseded
             | Self::Box { .. }
-            | Self::Git { .. } => false,
+            | Self::Drifted { .. }
+            | Self::Tree(_) => false,
         }
     }
 

@@ -33,6 +33,10 @@ impl LeaseFiles {
         &self.lease
     }
 
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     pub(crate) fn private_key(&self) -> PathBuf {
         self.directory.join("id_ed25519")
     }

@@ -3,7 +3,7 @@
 //! * [`Client`] knows where keys and sockets live; it makes a lease's key pair, logs in and forgets.
 //! * [`Session`] is one multiplexed connection; it runs commands ([`Session::start`], [`Session::run`]), asks about
 //!   them, signals them and opens terminals.
-//! * [`sync`] makes a directory on the box equal to a local tree, [`plan`] says what that would send.
+//! * [`sync`] makes a directory on the box equal to a local tree, [`Session::start_synced`] starts a command in it.
 //!
 //! The box needs a POSIX `/bin/sh`, a login shell of that kind, and `tar`; `xargs` with `-0` for sync. Everything that
 //! belongs to a lease lives below one [`BoxRoot`]: the tree in `work`, this crate's own records beside it in `.lease`.
@@ -31,8 +31,10 @@ pub use box_root::BoxRoot;
 pub use client::{Client, Settings};
 pub use endpoint::{Endpoint, HostKey};
 pub use error::{LoginFailure, Result, SshError};
+pub use lease_tree::{Compare, Scan, Skipped, Source, Tree, WhySkipped, scan};
 pub use run::{
-    Command, Input, JobSignal, JobState, Outcome, Reader, Running, Sink, Streams, Writer,
+    Command, Followed, Input, JobSignal, JobState, Outcome, Reader, Relays, Running, Sink, Sinks,
+    Streams, Until, Writer,
 };
 pub use session::Session;
-pub use sync::{Entry, Kind, Plan, Skipped, Source, SyncReport, Tree, WhySkipped, plan, sync};
+pub use sync::{Drift, Mirror, Order, Started, SyncReport, sync};

@@ -198,14 +198,16 @@ fn core_error(doing: &'static str, effect: Effect, error: SshError) -> Error {
         SshError::Login { failure: LoginFailure::HostKeyMismatch, .. }
         | SshError::Blocked { .. } => ErrorKind::Refused,
         SshError::Login { failure: LoginFailure::AuthRefused, .. } => ErrorKind::Denied,
-        SshError::AlreadyStarted { .. } | SshError::Superseded => ErrorKind::Conflict,
+        SshError::AlreadyStarted { .. } | SshError::Superseded | SshError::Drifted { .. } => {
+            ErrorKind::Conflict
+        }
+        SshError::Tree(_) => ErrorKind::Invalid,
         SshError::Login { .. }
         | SshError::Lost { .. }
         | SshError::Process(_)
         | SshError::StillConnected { .. }
         | SshError::NotStarted { .. }
-        | SshError::Box { .. }
-        | SshError::Git { .. } => ErrorKind::Unavailable,
+        | SshError::Box { .. } => ErrorKind::Unavailable,
     };
     let message = format!("{error}; {}", error.next_step());
     Error::new(kind, effect, doing, message).with_source(error)

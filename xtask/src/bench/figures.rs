@@ -28,6 +28,16 @@ impl Sample {
     }
 }
 
+/// How many times its peer each value is, in the middle: a disturbance of one round changes both of its sides. Nothing
+/// when there are no values, not as many peers, or a peer took no time.
+pub(super) fn paired_ratio(values: &[f64], peers: &[f64]) -> Option<f64> {
+    if values.len() != peers.len() || peers.iter().any(|peer| *peer <= 0.0) {
+        return None;
+    }
+    let ratios: Vec<f64> = values.iter().zip(peers).map(|(value, peer)| value / peer).collect();
+    Sample::of(&ratios).map(|it| it.median)
+}
+
 /// The middle of sorted values; the mean of the two middle ones when their number is even.
 fn median(sorted: &[f64]) -> Option<f64> {
     let upper = *sorted.get(sorted.len() / 2)?;
@@ -54,6 +64,14 @@ mod tests {
     fn nothing_measured_says_nothing() {
         assert_eq!(Sample::of(&[]), None);
         assert_eq!(Sample::of(&[1.0, f64::NAN]), None);
+    }
+
+    #[test]
+    fn a_paired_ratio_compares_what_ran_together() {
+        assert_eq!(paired_ratio(&[2.0, 40.0, 6.0], &[1.0, 10.0, 2.0]), Some(3.0));
+        assert_eq!(paired_ratio(&[2.0], &[1.0, 1.0]), None);
+        assert_eq!(paired_ratio(&[2.0], &[0.0]), None);
+        assert_eq!(paired_ratio(&[], &[]), None);
     }
 
     #[test]

@@ -1,189 +1,113 @@
 //! Measures what was promised in numbers, and writes `docs/performance.md` so that anybody can repeat it.
-//!
-//! Each figure stands beside the bare start of a process on the same machine, because an absolute number says more
-//! about the machine than about us.
 
+mod command_line;
 mod crowd;
+mod data_plane;
 mod figures;
+mod page;
 mod report;
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use serde_json::Value;
 
-use self::crowd::Crowd;
-use self::figures::Sample;
-use self::report::{Binary, Measured, Report};
-use crate::generated::{Mode, reconcile};
-use crate::machine::{Call, cargo, repository_root, say};
+use self::page::Section;
+use crate::machine::{Call, repository_root, say};
+use crate::packages;
 use crate::quickstart::target_directory;
-use crate::{packages, trim};
 
-const RUNS: usize = 15;
-/// How often memory is measured; the highest counts.
-const MEMORY_RUNS: usize = 3;
-const CLAIMS: usize = 10_000;
-const PAGE: &str = "docs/performance.md";
-
-/// The builds whose size is stated: a name, and the arguments that choose the features.
-const BUILDS: &[(&str, &[&str])] = &[
-    ("default", &[]),
-    ("local only", &["--no-default-features", "--features", "local"]),
-    ("default and hetzner", &["--features", "hetzner"]),
-    ("default and fal", &["--features", "fal"]),
-    ("full", &["--features", "full"]),
-];
-
-/// What is promised: the command, and the limits of its median wall time and of its memory.
-struct Promise {
-    words: &'static [&'static str],
-    wall_ms_max: f64,
-    memory_mib_max: Option<f64>,
+/// A part that can be measured by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    CommandLine,
+    DataPlane,
+    /// Measures nothing: the network of the data plane is tested.
+    Network,
 }
 
-const LIST: Promise = Promise { words: &["list"], wall_ms_max: 150.0, memory_mib_max: Some(60.0) };
-const SHOW: Promise = Promise { words: &["show"], wall_ms_max: 150.0, memory_mib_max: Some(60.0) };
-const CLEANUP: Promise =
-    Promise { words: &["cleanup", "--dry-run"], wall_ms_max: 150.0, memory_mib_max: Some(60.0) };
-const VERSION: Promise = Promise { words: &["--version"], wall_ms_max: 5.0, memory_mib_max: None };
+/// How long it may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Extent {
+    Full,
+    Quick,
+}
 
-/// Measures everything; fails at the end when a promise is broken.
-pub(crate) fn run() -> Result<()> {
-    packages::ensure(packages::TO_MEASURE)?;
+/// What the arguments ask for.
+#[derive(Debug, PartialEq, Eq)]
+struct Wish {
+    parts: Vec<Part>,
+    extent: Extent,
+    /// The program whose data plane is measured, instead of one that is built from this tree.
+    lease: Option<PathBuf>,
+}
+
+impl Wish {
+    fn parse(words: &[&str]) -> Result<Self> {
+        let mut wish = Self { parts: Vec::new(), extent: Extent::Full, lease: None };
+        let mut words = words.iter();
+        while let Some(word) = words.next() {
+            match *word {
+                "--quick" => wish.extent = Extent::Quick,
+                "--only" => wish.parts.push(match words.next().copied() {
+                    Some("command-line") => Part::CommandLine,
+                    Some("data-plane") => Part::DataPlane,
+                    Some("network") => Part::Network,
+                    _ => bail!("--only command-line, data-plane or network"),
+                }),
+                "--lease" => {
+                    wish.lease = Some(words.next().context("--lease PROGRAM")?.into());
+                }
+                other => bail!("`{other}` is neither --quick, --only PART nor --lease PROGRAM"),
+            }
+        }
+        if wish.parts.is_empty() {
+            wish.parts = vec![Part::Network, Part::CommandLine, Part::DataPlane];
+        }
+        Ok(wish)
+    }
+}
+
+/// Measures what `words` ask for, and writes it into the page; fails at the end when a promise of the command line is
+/// broken. What the data plane shall reach is told on the page.
+pub(crate) fn run(words: &[&str]) -> Result<()> {
+    let wish = Wish::parse(words)?;
     let root = repository_root()?;
     let release = target_directory(&root)?.join("release");
-    let private = tempfile::Builder::new().prefix("lease-bench-").tempdir()?;
-    // The last build is the one that is measured, therefore the default comes last.
-    let mut binaries = Vec::new();
-    for &(name, features) in BUILDS.iter().rev() {
-        binaries.push(build(&root, &release, name, features)?);
+    let mut broken = Vec::new();
+    for part in &wish.parts {
+        let section = match part {
+            Part::Network => {
+                data_plane::check_network(&root)?;
+                continue;
+            }
+            Part::CommandLine => {
+                packages::ensure(packages::TO_MEASURE)?;
+                let report = command_line::measure(&root, &release, machine(&root)?)?;
+                say(serde_json::to_string_pretty(&report.json())?);
+                broken = report.broken();
+                Section { name: "command-line", body: report.markdown() }
+            }
+            Part::DataPlane => {
+                let plan = match wish.extent {
+                    Extent::Full => &data_plane::FULL,
+                    Extent::Quick => &data_plane::QUICK,
+                };
+                let place = data_plane::Place {
+                    root: &root,
+                    release: &release,
+                    lease: wish.lease.as_deref(),
+                };
+                data_plane::measure(plan, place, machine(&root)?)?
+            }
+        };
+        // At once, so that a failure in a later part loses nothing.
+        page::put(&root, &section)?;
     }
-    binaries.reverse();
-    let state = private.path().join("state");
-    cargo()
-        .args(["build", "--release", "-p", "lease-testkit", "--bin", "lease-claims"])
-        .within(&root)
-        .run()?;
-    make_claims(&release.join("lease-claims"), &state)?;
-
-    let bench =
-        Bench { lease: release.join("lease"), state, scratch: private.path().to_path_buf() };
-    let report = Report {
-        machine: machine(&root)?,
-        spawn: sample(&Call::new("true"))?,
-        measured: bench.measure_all()?,
-        binaries,
-        crowd: Crowd::measure(&root, &release)?,
-        runs: RUNS,
-        claims: CLAIMS,
-    };
-    say(serde_json::to_string_pretty(&report.json())?);
-    reconcile(&root, PAGE, &report.markdown(), Mode::Write, "cargo xtask bench")?;
-    let broken = report.broken();
     if !broken.is_empty() {
         bail!("over the limit: {}", broken.join("; "));
     }
-    say(format_args!(
-        "bench: ok - {} measurements, all within their limits",
-        report.measured.len()
-    ));
+    say("bench: ok");
     Ok(())
-}
-
-struct Bench {
-    lease: PathBuf,
-    state: PathBuf,
-    scratch: PathBuf,
-}
-
-impl Bench {
-    fn measure_all(&self) -> Result<Vec<Measured>> {
-        let listed: Value = serde_json::from_str(&self.call(&["list", "--json"]).output()?)?;
-        let leases = listed
-            .get("leases")
-            .unwrap_or(&listed)
-            .as_array()
-            .context("`lease list --json` has no list")?;
-        if leases.len() != CLAIMS {
-            bail!("{} claims were made and {} are listed", CLAIMS, leases.len());
-        }
-        let id = leases[CLAIMS / 2]["id"].as_str().context("a lease has no id")?;
-        let mut measured = Vec::new();
-        for (promise, extra) in [(LIST, None), (SHOW, Some(id)), (CLEANUP, None), (VERSION, None)] {
-            let words: Vec<&str> = promise.words.iter().copied().chain(extra).collect();
-            let call = self.call(&words);
-            say(format_args!("measuring: lease {}", words.join(" ")));
-            let shown = if extra.is_some() {
-                [promise.words, &["ID"]].concat()
-            } else {
-                promise.words.to_vec()
-            };
-            measured.push(Measured {
-                command: format!("lease {}", shown.join(" ")),
-                wall: sample(&call)?,
-                wall_ms_max: promise.wall_ms_max,
-                memory_mib: self.memory_mib(&words)?,
-                memory_mib_max: promise.memory_mib_max,
-            });
-        }
-        Ok(measured)
-    }
-
-    fn call(&self, words: &[&str]) -> Call {
-        let state = self.state.display().to_string();
-        Call::new(self.lease.display().to_string()).args(words).env("LEASE_STATE_DIR", state)
-    }
-
-    /// The highest resident memory, through `time`: a child that a small program starts has that program's memory as
-    /// its floor, one that we start would have ours.
-    fn memory_mib(&self, words: &[&str]) -> Result<f64> {
-        let note = self.scratch.join("memory");
-        let note_text = note.display().to_string();
-        let wrapper: &[&str] = if cfg!(target_os = "macos") {
-            &["/usr/bin/time", "-l", "-o", &note_text]
-        } else {
-            &["time", "-f", "%M maximum resident set size", "-o", &note_text]
-        };
-        let mut highest = 0.0_f64;
-        for _ in 0..MEMORY_RUNS {
-            self.call(words).wrapped(wrapper).duration()?;
-            let units_per_mib = if cfg!(target_os = "macos") { 1024.0 * 1024.0 } else { 1024.0 };
-            let peak = peak(&fs::read_to_string(&note)?).context("`time` told no memory")?;
-            highest = highest.max(peak / units_per_mib);
-        }
-        Ok(highest)
-    }
-}
-
-fn sample(call: &Call) -> Result<Sample> {
-    // The first run reads the program and its data from the disk; nobody waits for that twice.
-    call.duration()?;
-    let spans = (0..RUNS)
-        .map(|_| Ok(call.duration()?.as_secs_f64() * 1000.0))
-        .collect::<Result<Vec<_>>>()?;
-    Sample::of(&spans).context("nothing was measured")
-}
-
-/// The number before "maximum resident set size", in the unit of the system's `time`.
-fn peak(note: &str) -> Option<f64> {
-    note.lines()
-        .find_map(|line| line.trim().strip_suffix("maximum resident set size")?.trim().parse().ok())
-}
-
-fn build(root: &Path, release: &Path, name: &'static str, features: &[&str]) -> Result<Binary> {
-    cargo().args(["build", "--release", "-p", "lease-cli"]).args(features).within(root).run()?;
-    let bytes = fs::metadata(release.join("lease")).context("the build left no binary")?.len();
-    let arguments: Vec<String> =
-        ["-p", "lease-cli"].iter().chain(features).map(|word| (*word).to_owned()).collect();
-    let crates = trim::crates(root, &arguments)?.len();
-    Ok(Binary { features: name, bytes, crates })
-}
-
-fn make_claims(program: &Path, state: &Path) -> Result<()> {
-    let state = state.display().to_string();
-    Call::new(program.display().to_string()).args([state, CLAIMS.to_string()]).run()
 }
 
 /// What the figures were taken on: nothing that identifies one machine.
@@ -209,27 +133,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_memory_is_read_from_either_time() {
-        assert_eq!(peak("2048 maximum resident set size\n"), Some(2048.0));
-        assert_eq!(
-            peak("        0.00 real\n             1048576  maximum resident set size\n"),
-            Some(1_048_576.0)
-        );
-        assert_eq!(peak("Command terminated by signal 9\n"), None);
-    }
-
-    #[test]
     fn a_kernel_is_named_by_its_upstream_version() {
         assert_eq!(upstream("Linux 6.1.0-18-amd64"), "Linux 6.1.0");
         assert_eq!(upstream("Darwin 24.1.0"), "Darwin 24.1.0");
     }
 
     #[test]
-    fn the_default_build_is_the_one_that_is_measured() {
-        assert_eq!(
-            BUILDS[0],
-            ("default", &[][..]),
-            "builds run in reverse, so the first stays in place"
-        );
+    fn without_a_choice_everything_is_measured_in_full() {
+        let parse = |words: &[&str]| Wish::parse(words).unwrap();
+        let all = parse(&[]);
+        assert_eq!((all.parts.len(), all.extent), (3, Extent::Full));
+        let some = parse(&["--quick", "--only", "data-plane"]);
+        assert_eq!((some.parts, some.extent), (vec![Part::DataPlane], Extent::Quick));
+        assert_eq!(parse(&["--lease", "a/lease"]).lease, Some(PathBuf::from("a/lease")));
+        assert!(Wish::parse(&["--only"]).is_err() && Wish::parse(&["--fast"]).is_err());
     }
 }

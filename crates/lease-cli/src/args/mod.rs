@@ -14,10 +14,10 @@ pub(crate) use lease::{
 };
 pub(crate) use machine::{AcquireArgs, MachineArgs};
 pub(crate) use parse::{Parsed, command, parse};
-pub(crate) use record::{HistoryArgs, LogsArgs};
+pub(crate) use record::{AttachArgs, HistoryArgs, LogsArgs};
 pub(crate) use setup::{
-    CompletionsArgs, ConfigCommand, ManArgs, ProvidersArgs, ProvidersCommand, ReaperArgs,
-    ReaperCommand, SchemaArgs, TrustArgs,
+    AdapterTestArgs, CompletionsArgs, ConfigCommand, Language, ManArgs, ProvidersArgs,
+    ProvidersCommand, ReaperArgs, ReaperCommand, SchemaArgs, TrustArgs,
 };
 pub(crate) use work::{ExecArgs, RunArgs, SshArgs, SyncArgs};
 
@@ -81,12 +81,15 @@ pub(crate) enum Command {
     Reaper(ReaperArgs),
     /// Check everything that would fail later
     Doctor,
-    /// List the providers of this build
+    /// List the providers of this build, or test and begin adapters
+    #[command(visible_alias = "provider")]
     Providers(ProvidersArgs),
     /// List past runs
     History(HistoryArgs),
-    /// Print what a past run printed
+    /// Print what a run printed
     Logs(LogsArgs),
+    /// Follow a run that goes on without its client, and end with its exit code
+    Attach(AttachArgs),
     /// Show the settings and where each comes from
     #[command(subcommand)]
     Config(ConfigCommand),

@@ -21,4 +21,22 @@ pub(crate) struct LogsArgs {
     /// Only what the command wrote to standard error
     #[arg(long)]
     pub(crate) stderr: bool,
+    /// Go on until the command ends; Ctrl-C ends only the following
+    #[arg(long, short)]
+    pub(crate) follow: bool,
+}
+
+/// `lease attach`.
+#[derive(Clone, Debug, Default, Args)]
+#[command(
+    after_help = "Ctrl-C interrupts the command. Whatever else ends `lease attach`, such as closing its terminal, \
+    leaves the command running; `lease logs --follow` only looks."
+)]
+pub(crate) struct AttachArgs {
+    /// The run's id or its beginning, `last`, or a lease for its newest run
+    #[arg(value_name = "RUN|LEASE", default_value = "last")]
+    pub(crate) run: String,
+    /// Leave out what the command has printed so far
+    #[arg(long)]
+    pub(crate) from_now: bool,
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 /// `lease reaper`.
@@ -21,6 +21,9 @@ pub(crate) enum ReaperCommand {
         /// Leave the terminal and go on in the background
         #[arg(long)]
         detach: bool,
+        /// Use the settings that leases were made with, by the name of their record
+        #[arg(long, value_name = "NAME", hide = true)]
+        setup: Option<String>,
     },
     /// Start it with the session of the user, for machines that reboot
     Install {
@@ -62,6 +65,50 @@ pub(crate) enum ProvidersCommand {
         /// Its name
         name: String,
     },
+    /// Hold an adapter program for the provider `external` against the protocol
+    Test(AdapterTestArgs),
+    /// Write an adapter to begin with into an empty directory
+    New {
+        /// The directory; it is made if it is not there
+        #[arg(value_name = "DIR")]
+        directory: PathBuf,
+        /// Only the one in this language
+        #[arg(long, value_enum)]
+        language: Option<Language>,
+    },
+}
+
+/// `lease provider test`.
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+pub(crate) struct AdapterTestArgs {
+    /// What the adapter gets as `config`, as a JSON object; the setting of the external provider otherwise
+    #[arg(long, value_name = "JSON")]
+    pub(crate) config: Option<String>,
+    /// The adapter declares that a repeated acquire of one lease makes nothing new
+    #[arg(long)]
+    pub(crate) idempotent_lease_id: bool,
+    /// The adapter with its arguments; up to two leases are made with it and given back
+    #[arg(last = true, required = true, value_name = "ADAPTER")]
+    pub(crate) adapter: Vec<String>,
+}
+
+/// What an adapter to begin with is written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Language {
+    /// A POSIX shell script
+    Shell,
+    /// A Python program
+    Python,
+}
+
+impl Language {
+    /// Its name.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Shell => "shell",
+            Self::Python => "python",
+        }
+    }
 }
 
 /// `lease config`.

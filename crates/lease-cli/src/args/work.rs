@@ -9,6 +9,7 @@ use super::MachineArgs;
 
 /// `lease run`.
 #[derive(Clone, Debug, Default, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub(crate) struct RunArgs {
     /// The machine, where none is named with --id.
     #[command(flatten)]
@@ -28,6 +29,9 @@ pub(crate) struct RunArgs {
     /// Run without syncing the tree first
     #[arg(long)]
     pub(crate) no_sync: bool,
+    /// Start the command, print the run's id and leave it running; needs --id or --keep
+    #[arg(long)]
+    pub(crate) detach: bool,
     /// The tree to sync; the one around the current directory otherwise
     #[arg(long, value_name = "DIR")]
     pub(crate) dir: Option<PathBuf>,

@@ -19,7 +19,7 @@ use crate::reaper;
 
 /// Leases a box and says how to use it.
 pub(crate) async fn run(base: Base<'_>, args: &AcquireArgs) -> Result<Exit, Failure> {
-    let context = base.open(&flags(&args.machine))?;
+    let context = base.open(&flags(&args.machine)).await?;
     let retention = if args.keep { Retention::Keep } else { Retention::UntilDeadline };
     let mut request = request(&context, &args.machine, args.slug.as_deref())?;
     request.retention = retention;

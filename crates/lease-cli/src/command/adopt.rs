@@ -17,7 +17,7 @@ pub(crate) async fn run(base: Base<'_>, args: &AdoptArgs) -> Result<Exit, Failur
     let provider = catalog::resolve(&args.provider)?;
     let id = resource(provider, &args.id)?;
     let slug = args.slug.as_deref().map(slug).transpose()?;
-    let context = base.open_own()?;
+    let context = base.open_own().await?;
     let mut interrupts = Interrupts::listen()?;
     let adopted = tokio::select! {
         adopted = context.engine.adopt(provider, &id, slug) => adopted,

@@ -278,21 +278,19 @@ fn settings(base: &Base<'_>, checks: &mut Vec<Check>) -> Option<Settings> {
 
 async fn providers(base: &Base<'_>, settings: &Settings) -> Vec<CheckDescription> {
     let mut described = Vec::new();
-    let providers = match catalog::providers(base, settings) {
+    let providers = match base.providers(settings).await {
         Ok(providers) => providers,
         Err(failure) => {
             let check = Check::new("providers", Verdict::Problem, failure.what());
             return vec![CheckDescription::of("lease", &check)];
         }
     };
-    for Member { provider, post } in providers {
+    for Member { provider, post, remedy, .. } in providers {
         let name = provider.descriptor().name;
         // A provider that was never set up is a problem for whoever wants to use it, and for nobody else.
         if post.is_none() && catalog::resolve(settings.provider()) != Ok(name) {
-            let variables = catalog::credentials(name).join(" or ");
-            let what = format!("it is not set up; set {variables} to use it");
-            described
-                .push(CheckDescription::of(name, &Check::new("credential", Verdict::Ok, what)));
+            let what = if catalog::credentials(name).is_empty() { "setup" } else { "credential" };
+            described.push(CheckDescription::of(name, &Check::new(what, Verdict::Ok, remedy)));
             continue;
         }
         base.output.progress().step(&format!("asking {name}"));

@@ -11,7 +11,7 @@ use crate::exit::Exit;
 use crate::failure::{Failure, Meaning};
 use crate::interrupt::Interrupts;
 use crate::runs::RunStart;
-use crate::session::{Attached, execute};
+use crate::session::{Attached, Task, execute};
 
 /// Runs a command in the tree that is on the box already. Several may run at once.
 pub(crate) async fn run(base: Base<'_>, args: &ExecArgs) -> Result<Exit, Failure> {
@@ -19,8 +19,7 @@ pub(crate) async fn run(base: Base<'_>, args: &ExecArgs) -> Result<Exit, Failure
         let failure = Failure::invalid("the command is empty", "lease exec LEASE -- COMMAND");
         return Err(failure.meaning(Meaning::NothingChanged).kind("usage"));
     }
-    let context = base.open_own()?;
-    let claim = context.claim(&args.lease).await?;
+    let (context, claim) = base.open_for(&args.lease).await?;
     let mut interrupts = Interrupts::listen()?;
     let attached = Attached::to(&context, &claim).await?;
     context
@@ -31,8 +30,8 @@ pub(crate) async fn run(base: Base<'_>, args: &ExecArgs) -> Result<Exit, Failure
     let writer = base.runs()?.begin(RunStart::of(&claim, &args.command), base.now())?;
     let recorder = Arc::new(Mutex::new(writer));
     let began = Instant::now();
-    let result =
-        execute(&context, &attached, (&args.command, None), &recorder, &mut interrupts).await;
+    let task = Task { argv: &args.command, directory: None, started: None };
+    let result = execute(&context, &attached, task, &recorder, &mut interrupts).await;
     let run_ms = Some(lease_core::time::millis(began.elapsed()));
     recorder.lock().unwrap_or_else(PoisonError::into_inner).phases().run_ms = run_ms;
     finish(&base, recorder, &result);

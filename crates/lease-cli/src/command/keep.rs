@@ -8,7 +8,7 @@ use crate::failure::Failure;
 
 /// Keeps one lease, also one that is half made or half released.
 pub(crate) async fn run(base: Base<'_>, args: &KeepArgs) -> Result<Exit, Failure> {
-    let context = base.open_own()?;
+    let context = base.open_own().await?;
     let lease = context.resolve(&args.lease).await?;
     let claim = context.engine.keep(&lease, &args.why).await;
     let claim = claim.map_err(|error| Failure::from(error).lease(&lease))?;

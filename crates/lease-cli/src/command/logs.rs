@@ -1,18 +1,73 @@
-//! `lease logs`: what a past run printed, byte for byte as far as it was recorded.
+//! `lease logs`: what a run printed, byte for byte as far as it was recorded here, or on the box while it goes on.
 
 use std::io::{self, Write as _};
 
+use lease_ssh::{Followed, Until};
+
 use crate::args::LogsArgs;
+use crate::command::attach::{client_lives, meant};
 use crate::context::Base;
-use crate::document::{LogsDocument, RecordedStream};
+use crate::document::{LogsDocument, RecordedStream, RunRecord};
 use crate::exit::Exit;
-use crate::failure::Failure;
+use crate::failure::{Failure, Meaning};
+use crate::interrupt::Interrupts;
 use crate::runs::{Recorded, Which};
+use crate::session::{Attached, Followers, fetch};
 
 /// Prints both streams where they belong, or only one.
-pub(crate) fn run(base: &Base<'_>, args: &LogsArgs) -> Result<Exit, Failure> {
+pub(crate) async fn run(base: Base<'_>, args: &LogsArgs) -> Result<Exit, Failure> {
+    let record = meant(&base, &args.run)?;
+    let is_open = record.finished_at.is_none();
+    if is_open && !base.output.is_json() && (args.follow || !client_lives(&record)) {
+        return from_box(base, args, record).await;
+    }
+    recorded(&base, args, record)
+}
+
+/// What the box has of a run that goes on, or whose client did not live to record its end.
+async fn from_box(base: Base<'_>, args: &LogsArgs, record: RunRecord) -> Result<Exit, Failure> {
+    let reached = async {
+        let (context, claim) = base.open_for(&record.lease).await?;
+        let attached = Attached::to(&context, &claim).await?;
+        Ok::<_, Failure>((context, attached))
+    };
+    let (_context, attached) = match reached.await {
+        Ok(reached) => reached,
+        Err(failure) if args.follow => return Err(failure),
+        Err(failure) => {
+            base.output.note(&format!("{}; this is what was recorded here", failure.what()));
+            return recorded(&base, args, record);
+        }
+    };
+    let followers = Followers { stdout: !args.stderr, stderr: !args.stdout, recorder: None };
+    let until = if args.follow { Until::End } else { Until::Now };
+    let mut interrupts = Interrupts::listen()?;
+    let followed = tokio::select! {
+        followed = fetch(&attached, &record.id, until, followers) => followed?,
+        _ = interrupts.next() => return Ok(Exit::Interrupted),
+    };
+    match followed {
+        Followed::Ended(code) => {
+            if !client_lives(&record) {
+                let code = u8::try_from(code).unwrap_or(u8::MAX);
+                base.runs()?.ended(&record, code, base.now())?;
+            }
+            base.output.note(&format!("the command ended with {code}"));
+        }
+        Followed::Running => base.output.note("the command goes on"),
+        Followed::Killed => base.output.note("the command was killed"),
+        Followed::Nothing(_) => return recorded(&base, args, record),
+        Followed::Lost { detail } => {
+            let failure = Failure::tool(format!("the connection to the box was lost: {detail}"));
+            return Err(failure.meaning(Meaning::StillLeased).kind("unavailable"));
+        }
+    }
+    Ok(Exit::Success)
+}
+
+/// What was recorded on this machine.
+fn recorded(base: &Base<'_>, args: &LogsArgs, record: RunRecord) -> Result<Exit, Failure> {
     let runs = base.runs()?;
-    let record = runs.find(&args.run)?;
     let wanted =
         |other: bool, which| if other { Ok(None) } else { runs.stream(&record, which).map(Some) };
     let stdout = wanted(args.stderr, Which::Stdout)?;

@@ -1,7 +1,9 @@
 //! The commands, one file each. A command takes the least context it needs and ends with an exit code or a failure.
 
 mod acquire;
+mod adapter;
 mod adopt;
+mod attach;
 mod cleanup;
 mod completions;
 mod config;
@@ -56,7 +58,8 @@ pub(crate) async fn run(
         Command::Doctor => Box::pin(doctor::run(base)).await,
         Command::Providers(args) => Box::pin(providers::run(base, args)).await,
         Command::History(args) => history::run(&base, args),
-        Command::Logs(args) => logs::run(&base, args),
+        Command::Logs(args) => Box::pin(logs::run(base, args)).await,
+        Command::Attach(args) => Box::pin(attach::run(base, args)).await,
         Command::Config(args) => config::run(&base, *args),
         Command::Trust(args) => trust::run(&base, args),
         Command::Completions(args) => completions::run(&base, *args),

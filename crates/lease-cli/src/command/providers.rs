@@ -8,6 +8,7 @@ use lease_core::claim::ClaimedResource;
 
 use crate::args::{ProvidersArgs, ProvidersCommand};
 use crate::catalog;
+use crate::command::adapter;
 use crate::context::Base;
 use crate::document::{
     InventoryDocument, ProviderDescription, ProvidersDocument, SizeDescription, SizesDocument,
@@ -37,12 +38,16 @@ pub(crate) async fn run(base: Base<'_>, args: &ProvidersArgs) -> Result<Exit, Fa
         Some(ProvidersCommand::Inventory { name }) => {
             inventory(base, catalog::resolve(name)?).await?;
         }
+        Some(ProvidersCommand::Test(args)) => return adapter::test(base, args).await,
+        Some(ProvidersCommand::New { directory, language }) => {
+            adapter::begin(base, directory, *language)?;
+        }
     }
     Ok(Exit::Success)
 }
 
 async fn sizes(base: Base<'_>, name: &str) -> Result<(), Failure> {
-    let context = base.open(&[])?;
+    let context = base.open(&[]).await?;
     base.output.progress().step(&format!("asking {name}"));
     let sizes = asked(name, context.engine.provider(name)?.sizes()).await?;
     let document = SizesDocument::new(name, &sizes);
@@ -54,7 +59,7 @@ async fn sizes(base: Base<'_>, name: &str) -> Result<(), Failure> {
 }
 
 async fn inventory(base: Base<'_>, name: &str) -> Result<(), Failure> {
-    let context = base.open_own()?;
+    let context = base.open_own().await?;
     base.output.progress().step(&format!("asking {name}"));
     let inventory = asked(name, context.engine.provider(name)?.list()).await?;
     let entries = context.engine.store().scan().await?;

@@ -8,16 +8,21 @@ use crate::document::ReaperDocument;
 use crate::exit::Exit;
 use crate::failure::{Failure, one_line};
 use crate::reaper::{self, Coverage};
+use crate::setup::Setup;
 
 /// Does what was said, or says who watches.
 pub(crate) async fn run(base: Base<'_>, args: &ReaperArgs) -> Result<Exit, Failure> {
     match &args.command {
-        Some(ReaperCommand::Run { detach }) => {
+        Some(ReaperCommand::Run { detach, setup }) => {
             if *detach {
                 lease_process::become_daemon()
                     .map_err(|error| Failure::tool(format!("leave the terminal: {error}")))?;
             }
-            let context = base.open_own()?;
+            let context = match setup {
+                Some(name) => base.open_with_setup(&kept(&base, name)?).await?,
+                None => base.open_own().await?,
+            };
+            reaper::start_others(&context).await?;
             reaper::watch(&context).await?;
         }
         Some(ReaperCommand::Install { dry_run }) => {
@@ -27,6 +32,13 @@ pub(crate) async fn run(base: Base<'_>, args: &ReaperArgs) -> Result<Exit, Failu
         Some(ReaperCommand::Status) | None => status(&base).await?,
     }
     Ok(Exit::Success)
+}
+
+fn kept(base: &Base<'_>, name: &str) -> Result<Setup, Failure> {
+    Setup::named(&base.state_dir()?, name).ok_or_else(|| {
+        Failure::invalid(format!("no settings are kept as {name:?}"), "lease cleanup")
+            .kind("not_found")
+    })
 }
 
 /// Says who watches what, and what nobody watches. No provider is asked.

@@ -3,7 +3,7 @@
 use std::pin::pin;
 
 use lease_core::engine::{By, Outcome, Release};
-use lease_core::{LeaseId, Retention};
+use lease_core::{LeaseId, Phase, Retention};
 
 use crate::args::ReleaseArgs;
 use crate::context::{Base, Context};
@@ -14,18 +14,17 @@ use crate::interrupt::{Interrupt, Interrupts};
 
 /// Releases what was named; the failure of one does not stop the others.
 pub(crate) async fn run(base: Base<'_>, args: &ReleaseArgs) -> Result<Exit, Failure> {
-    let context = base.open_own()?;
+    let context = base.open_own().await?;
     let mut interrupts = Interrupts::listen()?;
     let (mut results, mut failures) = (Vec::new(), Vec::new());
-    for (name, lease) in named(&context, args).await? {
+    let named = named(&context, args).await?;
+    if named.len() > 1 {
+        let known = named.iter().filter_map(|(name, lease)| Some((lease.as_ref().ok()?, name)));
+        known.for_each(|(lease, name)| base.output.progress().call(lease, name));
+    }
+    for (name, lease) in named {
         let outcome = match lease {
-            Ok(lease) => {
-                let outcome = release(&context, &lease, args.keep, &mut interrupts).await?;
-                let result = described(&lease, &name, &outcome);
-                outcome
-                    .map(|_| result.clone())
-                    .map_err(|error| (result, Failure::from(error).lease(&lease)))
-            }
+            Ok(lease) => one(&context, (&name, &lease), args.keep, &mut interrupts).await?,
             Err(failure) => Err((failed(&name, &failure), failure)),
         };
         match outcome {
@@ -49,6 +48,33 @@ pub(crate) async fn run(base: Base<'_>, args: &ReleaseArgs) -> Result<Exit, Fail
         (Some(_), Some(failure)) if results.len() == 1 => Err(failure),
         (Some(first), _) => Err(unfinished(first, open, results.len())),
     }
+}
+
+type Released = Result<ReleasedLease, (ReleasedLease, Failure)>;
+
+/// Releases one lease with the settings that it was made with; only an interrupt stops the others.
+async fn one(
+    context: &Context<'_>,
+    (name, lease): (&str, &LeaseId),
+    keep: bool,
+    interrupts: &mut Interrupts,
+) -> Result<Released, Failure> {
+    let claim = context.engine.store().load(lease).await;
+    let was_released = claim.as_ref().is_ok_and(|it| it.phase() == Phase::Released);
+    let other = match &claim {
+        Ok(claim) if !was_released => context.other_for(claim).await,
+        Ok(_) | Err(_) => Ok(None),
+    };
+    let other = match other {
+        Ok(other) => other,
+        Err(failure) => return Ok(Err((failed(name, &failure), failure.lease(lease)))),
+    };
+    let outcome = release(other.as_ref().unwrap_or(context), lease, keep, interrupts).await?;
+    let mut result = described(lease, name, &outcome);
+    if was_released && outcome.is_ok() {
+        result.message = Some("it was already released".to_owned());
+    }
+    Ok(outcome.map(|_| result.clone()).map_err(|error| (result, Failure::from(error).lease(lease))))
 }
 
 /// What a call of release came to, for people and as data.
@@ -106,11 +132,14 @@ async fn named(
     }
     for name in &args.leases {
         let mut lease = context.resolve(name).await;
-        // What is released already is released once more, with success; its full id still finds it.
-        if let (Err(_), Ok(id)) = (&lease, name.parse::<LeaseId>())
-            && context.engine.store().load(&id).await.is_ok()
-        {
-            lease = Ok(id);
+        // What is released already is released once more, with success.
+        if lease.is_err() {
+            let id = name.parse().ok().or_else(|| context.base.released(name));
+            if let Some(id) = id
+                && context.engine.store().load(&id).await.is_ok()
+            {
+                lease = Ok(id);
+            }
         }
         let again = |it: &(String, Result<LeaseId, Failure>)| matches!((&it.1, &lease), (Ok(one), Ok(two)) if one == two);
         if !found.iter().any(again) {

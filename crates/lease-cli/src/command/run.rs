@@ -1,9 +1,10 @@
 //! `lease run`: the main job, from the tree to the exit code.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use lease_core::engine::{By, Outcome, Release};
-use lease_core::{Claim, Phase, Retention};
+use lease_core::{Claim, Deadlines, Phase, Retention};
 use tokio::time::Instant;
 
 use crate::args::RunArgs;
@@ -14,29 +15,46 @@ use crate::exit::Exit;
 use crate::failure::{Failure, Meaning};
 use crate::interrupt::{Interrupt, Interrupts};
 use crate::runs::RunStart;
-use crate::session::{Attached, Ended, Place, Recorder, UseLock, execute};
+use crate::session::{
+    Attached, Ended, Fresh, Place, Recorder, Task, UseLock, execute, give_up, launch, start,
+};
+
+/// When a lease with a detached run ends at the latest, where nothing else says so.
+const DETACHED_AGE_MAX: Duration = Duration::from_secs(12 * 60 * 60);
 
 /// Runs a command on a leased box.
 pub(crate) async fn run(base: Base<'_>, args: &RunArgs) -> Result<Exit, Failure> {
     refuse_empty(args)?;
-    let context = base.open(&acquire::flags(&args.machine))?;
+    let context = base.open(&acquire::flags(&args.machine)).await?;
     let place = Place::of(&context, args.dir.as_deref())?;
-    if !args.no_sync {
-        place.plan().await?;
+    // A tree that cannot be synced is told before a box is leased; where there is one, looking once is enough.
+    if !args.no_sync && args.id.is_none() {
+        let scan = place.scan(&context).await?;
+        if scan.manifest().is_empty() {
+            let root = place.tree.root.display();
+            base.output.note(&format!("there is no file in {root} that is synced"));
+        }
     }
-    let mut work = Work { context: &context, args, place, interrupts: Interrupts::listen()? };
+    let interrupts = Interrupts::listen()?;
     match &args.id {
         Some(name) => {
             let claim = context.claim(name).await?;
-            work.on_existing(&claim).await
+            let other = context.other_for(&claim).await?;
+            let context = other.as_ref().unwrap_or(&context);
+            Work { context, args, place, interrupts }.on_existing(&claim).await
         }
-        None => work.on_new().await,
+        None => Work { context: &context, args, place, interrupts }.on_new().await,
     }
 }
 
 fn refuse_empty(args: &RunArgs) -> Result<(), Failure> {
     if args.command.first().is_none_or(|it| it.is_empty()) {
         let failure = Failure::invalid("the command is empty", "lease run -- COMMAND");
+        return Err(failure.meaning(Meaning::NothingCreated).kind("usage"));
+    }
+    if args.detach && args.id.is_none() && !args.keep {
+        let what = "--detach leaves the command running, so the box must stay: give --id or --keep";
+        let failure = Failure::invalid(what, "lease run --detach --keep -- COMMAND");
         return Err(failure.meaning(Meaning::NothingCreated).kind("usage"));
     }
     Ok(())
@@ -140,25 +158,73 @@ impl Work<'_> {
 
     /// Logs in, syncs and runs. An interrupt before the command starts ends the work like a failure.
     async fn use_box(&mut self, claim: &Claim, recorder: &Recorder) -> Result<Ended, Failure> {
+        // A box that was never synced has no directories inside.
+        let directory = if self.args.no_sync { None } else { self.place.directory.as_deref() };
+        let mut task = Task { argv: &self.args.command, directory, started: None };
         let began = Instant::now();
         let prepare = prepare(self.context, claim, (!self.args.no_sync).then_some(&self.place));
-        let attached = tokio::select! {
-            attached = prepare => attached?,
+        let (attached, tree) = tokio::select! {
+            prepared = prepare => prepared?,
             _ = self.interrupts.next() => return Err(interrupted(claim)),
         };
-        if !self.args.no_sync {
+        if self.args.detach {
+            if tree.is_some() {
+                let sync = attached.sync(self.context, claim, &self.place);
+                tokio::select! {
+                    synced = sync => drop(synced?),
+                    _ = self.interrupts.next() => return Err(interrupted(claim)),
+                }
+            }
+            let command = (self.args.command.as_slice(), directory);
+            return self.leave_running(claim, &attached, command, recorder).await;
+        }
+        if let Some(tree) = tree {
+            let started = tokio::select! {
+                started = start(self.context, &attached, tree, &task, recorder) => Some(started?),
+                _ = self.interrupts.next() => None,
+            };
+            let Some(started) = started else {
+                give_up(&attached, recorder).await;
+                return Err(interrupted(claim));
+            };
+            task.started = Some(started);
             with(recorder, |it| {
                 it.phases().sync_ms = Some(lease_core::time::millis(began.elapsed()));
             });
         }
         let began = Instant::now();
-        // A box that was never synced has no directories inside.
-        let directory = if self.args.no_sync { None } else { self.place.directory.as_deref() };
-        let command = (self.args.command.as_slice(), directory);
-        let result =
-            execute(self.context, &attached, command, recorder, &mut self.interrupts).await;
+        let result = execute(self.context, &attached, task, recorder, &mut self.interrupts).await;
         with(recorder, |it| it.phases().run_ms = Some(lease_core::time::millis(began.elapsed())));
         result
+    }
+
+    /// Starts the command and says how to come back to it. A box that is not used by anybody here must stay for it, so
+    /// its idle limit goes, and it ends at its total limit.
+    async fn leave_running(
+        &self,
+        claim: &Claim,
+        attached: &Attached,
+        command: (&[std::ffi::OsString], Option<&str>),
+        recorder: &Recorder,
+    ) -> Result<Ended, Failure> {
+        let output = self.context.base.output;
+        if claim.retention() != Retention::Keep {
+            let last = self.context.settings.max_age().unwrap_or(DETACHED_AGE_MAX);
+            let last = self.context.base.now().after(last);
+            let deadlines = Deadlines {
+                idle_ms: None,
+                expires_at: Some(claim.deadlines().expires_at.unwrap_or(last)),
+            };
+            let touched = self.context.engine.touch(claim.lease(), Some(deadlines)).await;
+            touched.map_err(|error| Failure::from(error).lease(claim.lease()))?;
+        }
+        let ended = launch(attached, command, recorder).await?;
+        output.progress().clear();
+        let mut run = String::new();
+        with(recorder, |it| it.id().clone_into(&mut run));
+        output.note(&format!("the command goes on; `lease attach {run}` follows it"));
+        output.bytes(format!("{run}\n").as_bytes())?;
+        Ok(ended)
     }
 
     /// Gives the box back or keeps it, whatever the terminal does meanwhile, and says what that means for the machine.
@@ -235,6 +301,10 @@ impl Work<'_> {
 
 /// Ends the record of a run. What keeps it from being written is said and changes nothing else.
 pub(super) fn finish(base: &Base<'_>, recorder: Recorder, result: &Result<Ended, Failure>) {
+    // Its end is recorded by whoever sees it.
+    if matches!(result, Ok(Ended::Detached)) {
+        return;
+    }
     let Ok(writer) = Arc::try_unwrap(recorder) else { return };
     let mut writer = writer.into_inner().unwrap_or_else(PoisonError::into_inner);
     let code = match result {
@@ -298,17 +368,19 @@ fn conclude(
     }
 }
 
-/// Logs in and makes the directory on the box equal to the tree, if there is one to sync.
-pub(super) async fn prepare(
+/// Logs in, and meanwhile looks at the tree if there is one to sync.
+async fn prepare(
     context: &Context<'_>,
     claim: &Claim,
     place: Option<&Place>,
-) -> Result<Attached, Failure> {
-    let attached = Attached::to(context, claim).await?;
-    if let Some(place) = place {
-        attached.sync(context, place).await?;
-    }
-    Ok(attached)
+) -> Result<(Attached, Option<Fresh>), Failure> {
+    let look = async {
+        match place {
+            Some(place) => Fresh::look(context, claim, place).await.map(Some),
+            None => Ok(None),
+        }
+    };
+    tokio::try_join!(Attached::to(context, claim), look)
 }
 
 fn interrupted(claim: &Claim) -> Failure {

@@ -18,8 +18,7 @@ pub(crate) async fn run(base: Base<'_>, args: &SshArgs) -> Result<Exit, Failure>
         let next = format!("lease exec {} -- COMMAND", args.lease);
         return Err(Failure::invalid(what, next).meaning(Meaning::NothingChanged).kind("usage"));
     }
-    let context = base.open_own()?;
-    let claim = context.claim(&args.lease).await?;
+    let (context, claim) = base.open_for(&args.lease).await?;
     let attached = Attached::to(&context, &claim).await?;
     context
         .engine

@@ -19,8 +19,7 @@ pub(crate) async fn run(base: Base<'_>, args: &TouchArgs) -> Result<Exit, Failur
     };
     let idle = limit("--idle-timeout", &args.idle_timeout)?;
     let total = limit("--max-age", &args.max_age)?;
-    let context = base.open_own()?;
-    let current = context.claim(&args.lease).await?;
+    let (context, current) = base.open_for(&args.lease).await?;
     let deadlines = (idle.is_some() || total.is_some()).then(|| Deadlines {
         idle_ms: idle.map_or(current.deadlines().idle_ms, |it| it.map(lease_core::time::millis)),
         expires_at: total

@@ -58,6 +58,8 @@ pub(crate) enum Kind {
     List,
     /// Names with texts.
     Map,
+    /// Names with whatever values, as deep as they go.
+    Tree,
 }
 
 /// What a setting is set to.
@@ -79,6 +81,8 @@ pub(crate) enum Value {
     List(Vec<String>),
     /// Names with texts.
     Map(BTreeMap<String, String>),
+    /// Names with values.
+    Tree(serde_json::Map<String, serde_json::Value>),
 }
 
 const fn key(path: &'static str, kind: Kind, about: &'static str) -> Key {
@@ -91,7 +95,8 @@ impl Key {
         self
     }
 
-    const fn default(mut self, text: &'static str) -> Self {
+    /// The same with a default.
+    pub(crate) const fn default(mut self, text: &'static str) -> Self {
         self.default = Some(text);
         self
     }
@@ -153,10 +158,29 @@ pub(crate) const KEYS: &[Key] = &[
     .variable("LEASE_KEEP")
     .default("never"),
     key(
+        "run.reconnect",
+        Kind::Limit,
+        "how long a run whose connection was lost is tried to be taken up again (`none` for not at all)",
+    )
+    .variable("LEASE_RUN_RECONNECT")
+    .default("10m"),
+    key(
+        "run.log_mib",
+        Kind::Number(1024 * 1024),
+        "how many MiB of each of a command's streams the box logs, to take it up from",
+    )
+    .default("64"),
+    key(
         "sync.ignore",
         Kind::List,
         "what is not synced, in the syntax of .gitignore, beside .leaseignore",
     ),
+    key(
+        "sync.drift",
+        Kind::Choice(&["overwrite", "keep", "fail"]),
+        "what is done about files of the tree that a command has changed on the box",
+    )
+    .default("overwrite"),
 ];
 
 /// All settings of this build.
@@ -184,7 +208,7 @@ impl Value {
                 _ => Err(format!("{text:?} is neither true nor false")),
             },
             Kind::Choice(words) => choose(words, text),
-            Kind::List | Kind::Map => Err("it can only be set in a file".to_owned()),
+            Kind::List | Kind::Map | Kind::Tree => Err("it can only be set in a file".to_owned()),
         }
     }
 
@@ -205,6 +229,11 @@ impl Value {
                 pairs.collect::<Result<_, _>>().map(Self::Map)
             }
             (Kind::Map, _) => Err(expected("a mapping of names to texts")),
+            (Kind::Tree, Yaml::Map(entries)) => {
+                let pairs = entries.iter().map(|(key, value)| (key.text.clone(), tree_of(value)));
+                Ok(Self::Tree(pairs.collect()))
+            }
+            (Kind::Tree, _) => Err(expected("a mapping")),
             (Kind::Path, Yaml::Scalar { text, .. }) if !text.is_empty() => {
                 let path = directory.join(text);
                 let text =
@@ -224,6 +253,24 @@ impl Value {
         }
     }
 
+    /// Reads back what [`Value::to_json`] wrote.
+    pub(crate) fn from_json(kind: Kind, json: &serde_json::Value) -> Option<Self> {
+        use serde_json::Value as Json;
+        match (kind, json) {
+            (_, Json::Null) => Some(Self::Unset),
+            (Kind::List, Json::Array(_)) => {
+                serde_json::from_value(json.clone()).ok().map(Self::List)
+            }
+            (Kind::Map, Json::Object(_)) => {
+                serde_json::from_value(json.clone()).ok().map(Self::Map)
+            }
+            (Kind::Tree, Json::Object(entries)) => Some(Self::Tree(entries.clone())),
+            (_, Json::String(text)) => Self::from_text(kind, text).ok(),
+            (_, Json::Bool(_) | Json::Number(_)) => Self::from_text(kind, &json.to_string()).ok(),
+            (_, Json::Array(_) | Json::Object(_)) => None,
+        }
+    }
+
     /// The value as JSON.
     pub(crate) fn to_json(&self) -> serde_json::Value {
         match self {
@@ -240,6 +287,7 @@ impl Value {
                     .map(|(name, text)| (name.clone(), serde_json::Value::from(text.as_str())));
                 pairs.collect()
             }
+            Self::Tree(entries) => entries.clone().into(),
         }
     }
 }
@@ -286,6 +334,12 @@ impl FromValue for u64 {
     }
 }
 
+impl FromValue for usize {
+    fn from_value(value: &Value) -> Option<Self> {
+        if let Value::Number(number) = value { Self::try_from(*number).ok() } else { None }
+    }
+}
+
 fn number(text: &str, most: u64) -> Result<Value, String> {
     let read = text.parse().ok().filter(|it| *it <= most);
     read.map(Value::Number)
@@ -309,6 +363,25 @@ fn text_of(node: &Node) -> Result<String, Wrong> {
             node.place,
             format!("a text is expected here, and this is {}", other.kind()),
         )),
+    }
+}
+
+/// A value of a file as JSON, as every reader of YAML takes it: a bare word may be a truth value or a number.
+fn tree_of(node: &Node) -> serde_json::Value {
+    match &node.value {
+        Yaml::Null => serde_json::Value::Null,
+        Yaml::Scalar { text, plain: true } if not_text(text) => match text.as_str() {
+            "true" | "True" | "TRUE" => true.into(),
+            "false" | "False" | "FALSE" => false.into(),
+            // What JSON has no number for, such as `.5` or `inf`, stays what was written.
+            number => serde_json::from_str::<serde_json::Number>(number)
+                .map_or_else(|_| number.into(), serde_json::Value::Number),
+        },
+        Yaml::Scalar { text, .. } => text.as_str().into(),
+        Yaml::List(items) => items.iter().map(tree_of).collect(),
+        Yaml::Map(entries) => {
+            entries.iter().map(|(key, value)| (key.text.clone(), tree_of(value))).collect()
+        }
     }
 }
 

@@ -15,12 +15,16 @@ mod yaml;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use lease_ssh::Drift;
+
+use crate::catalog;
 use crate::config::keys::{FromValue, Repository, Value};
 use crate::config::layer::{ConfigFile, FlagValue, Layer};
 use crate::config::sourced::{OriginKind, Sourced};
 use crate::config::trust::{Trust, TrustStore};
 use crate::env::Environment;
 use crate::failure::{Failure, Meaning};
+use crate::setup::Setup;
 
 pub(crate) use nearest::nearest;
 
@@ -140,6 +144,16 @@ impl Settings {
         Layers::read_own(environment, &[])?.resolve()
     }
 
+    /// These settings, with those that a lease was made with instead of those of its provider.
+    pub(crate) fn with(&self, setup: &Setup) -> Self {
+        Self { values: setup.put_into(self.values.clone()) }
+    }
+
+    /// Every setting, by key.
+    pub(crate) fn values(&self) -> &Layer {
+        &self.values
+    }
+
     /// Every setting with its origin, by key.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&'static str, &Sourced<Value>)> {
         self.values.iter().map(|(key, sourced)| (*key, sourced))
@@ -167,14 +181,30 @@ impl Settings {
         self.limit("idle_timeout")
     }
 
-    /// How long a new box may take until a login works.
+    /// How long a new box may take until a login works. Where nobody said, a provider with queues has its own idea.
     pub(crate) fn ready_timeout(&self) -> Option<Duration> {
-        self.get("ready_timeout")
+        let general = self.get("ready_timeout");
+        if self.origin("ready_timeout") != Some(OriginKind::Default) {
+            return general;
+        }
+        let provider = catalog::resolve(self.provider()).ok();
+        let own = provider.and_then(|it| self.get(&format!("providers.{it}.ready_timeout")));
+        own.or(general)
     }
 
     /// How long a question is asked again while a provider is busy.
     pub(crate) fn read_patience(&self) -> Option<Duration> {
         self.get("read_patience")
+    }
+
+    /// How long a run whose connection was lost is tried to be taken up again; zero for not at all.
+    pub(crate) fn run_reconnect(&self) -> Duration {
+        self.limit("run.reconnect").unwrap_or_default()
+    }
+
+    /// How many bytes of each of a command's streams the box logs.
+    pub(crate) fn run_log_bytes(&self) -> u64 {
+        self.get::<u64>("run.log_mib").unwrap_or(64) * 1024 * 1024
     }
 
     /// The limit in any case.
@@ -194,6 +224,15 @@ impl Settings {
     /// What is not synced.
     pub(crate) fn sync_ignore(&self) -> &[String] {
         self.list("sync.ignore").unwrap_or_default()
+    }
+
+    /// What is done about files that a command has changed on the box.
+    pub(crate) fn sync_drift(&self) -> Drift {
+        match self.text("sync.drift") {
+            Some("keep") => Drift::Keep,
+            Some("fail") => Drift::Fail,
+            _ => Drift::Overwrite,
+        }
     }
 
     /// The text of a setting.

@@ -51,6 +51,7 @@ fn setting(key: &Key) -> Value {
         Kind::Map => {
             json!({ "type": ["object", "null"], "additionalProperties": { "type": "string" } })
         }
+        Kind::Tree => json!({ "type": ["object", "null"] }),
     };
     let trust = match key.repository {
         Repository::Free => "",

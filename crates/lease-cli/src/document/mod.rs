@@ -1,6 +1,7 @@
 //! The shape of everything that `--json` prints. These are versioned: a field may be added, and none is renamed or removed
 //! without a new number in the schema's name.
 
+mod adapter;
 mod inventory;
 mod lease;
 mod provider;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use lease_core::Timestamp;
 
+pub(crate) use adapter::{AdapterFilesDocument, AdapterTestDocument, Told};
 pub(crate) use inventory::InventoryDocument;
 pub(crate) use lease::{
     LeaseDetails, LeaseDocument, LeaseSummary, ListDocument, ShowDocument, UnreadableLease,

@@ -7,10 +7,10 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{
-    AdoptDocument, CleanupDocument, DoctorDocument, ErrorDocument, HistoryDocument,
-    InventoryDocument, LeaseDocument, ListDocument, LogsDocument, PlanDocument, ProvidersDocument,
-    ReaperDocument, ReleaseDocument, SettingsDocument, ShowDocument, SizesDocument, SyncDocument,
-    TrustDocument,
+    AdapterFilesDocument, AdapterTestDocument, AdoptDocument, CleanupDocument, DoctorDocument,
+    ErrorDocument, HistoryDocument, InventoryDocument, LeaseDocument, ListDocument, LogsDocument,
+    PlanDocument, ProvidersDocument, ReaperDocument, ReleaseDocument, SettingsDocument,
+    ShowDocument, SizesDocument, SyncDocument, TrustDocument,
 };
 use crate::config::schema as config_schema;
 
@@ -37,6 +37,8 @@ impl SchemasDocument {
 /// Every schema with its name.
 pub(crate) fn schemas() -> Vec<(&'static str, Value)> {
     vec![
+        (AdapterFilesDocument::SCHEMA, schema_for!(AdapterFilesDocument).to_value()),
+        (AdapterTestDocument::SCHEMA, schema_for!(AdapterTestDocument).to_value()),
         (AdoptDocument::SCHEMA, schema_for!(AdoptDocument).to_value()),
         (CleanupDocument::SCHEMA, schema_for!(CleanupDocument).to_value()),
         (config_schema::NAME, config_schema::schema()),

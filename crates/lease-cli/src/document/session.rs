@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use lease_core::LeaseId;
-use lease_ssh::{Plan, Skipped, Source, SyncReport, WhySkipped};
+use lease_ssh::{Scan, Skipped, Source, SyncReport, WhySkipped};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -25,11 +25,15 @@ pub(crate) struct SyncDocument {
     files: u64,
     /// How many bytes of contents.
     bytes: u64,
-    /// How many paths of earlier syncs were removed from the box; absent for a plan.
+    /// How many paths of earlier syncs were or would be removed from the box; absent for a plan where nobody here knows
+    /// what the box holds.
     removed: Option<u64>,
     /// What is not sent, and why.
     skipped: Vec<SkippedPath>,
 }
+
+/// How many files and bytes would be sent, and how many paths removed.
+pub(crate) type Planned = (u64, u64, Option<u64>);
 
 /// A path that is not sent.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -45,16 +49,16 @@ impl SyncDocument {
     pub(crate) const SCHEMA: &'static str = "lease.sync/1";
 
     /// What a sync would do.
-    pub(crate) fn of_plan(lease: &LeaseId, plan: &Plan) -> Self {
+    pub(crate) fn of_plan(lease: &LeaseId, scan: &Scan, (files, bytes, removed): Planned) -> Self {
         Self {
             schema: Self::SCHEMA,
             id: lease.to_string(),
             dry_run: true,
-            source: source_name(&plan.source).to_owned(),
-            files: plan.entries.len() as u64,
-            bytes: plan.bytes(),
-            removed: None,
-            skipped: plan.skipped.iter().map(SkippedPath::of).collect(),
+            source: source_name(&scan.source()).to_owned(),
+            files,
+            bytes,
+            removed,
+            skipped: scan.skipped().iter().map(SkippedPath::of).collect(),
         }
     }
 

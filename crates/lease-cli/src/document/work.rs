@@ -64,7 +64,7 @@ pub(crate) struct ReleasedLease {
     pub(crate) name: String,
     /// `released`, `kept`, `pending` or `failed`.
     pub(crate) outcome: String,
-    /// What stands in the way.
+    /// What stands in the way, or that it was released before.
     pub(crate) message: Option<String>,
     /// When it is tried again.
     pub(crate) retry_at: Option<Time>,
@@ -115,8 +115,8 @@ impl PlanDocument {
     pub(crate) const SCHEMA: &'static str = "lease.plan/1";
 
     /// The document of a plan.
-    pub(crate) fn of(steps: &[Step]) -> Self {
-        Self { schema: Self::SCHEMA, steps: steps.iter().map(StepDescription::of).collect() }
+    pub(crate) fn of<'a>(steps: impl IntoIterator<Item = &'a Step>) -> Self {
+        Self { schema: Self::SCHEMA, steps: steps.into_iter().map(StepDescription::of).collect() }
     }
 }
 

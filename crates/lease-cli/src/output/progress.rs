@@ -1,5 +1,6 @@
 //! What the engine does right now, on standard error: one moving line on a terminal, plain lines elsewhere.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write as _};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -16,7 +17,12 @@ use crate::failure::one_line;
 pub(crate) struct Progress {
     display: Display,
     opened: Mutex<Option<LeaseId>>,
+    names: Mutex<BTreeMap<LeaseId, String>>,
+    waited_for: Mutex<String>,
 }
+
+/// A wait that is shorter is not worth a line of its own.
+const WORTH_A_LINE: Duration = Duration::from_secs(5);
 
 #[derive(Debug)]
 enum Display {
@@ -46,12 +52,28 @@ impl Progress {
     }
 
     fn with(display: Display) -> Self {
-        Self { display, opened: Mutex::new(None) }
+        Self {
+            display,
+            opened: Mutex::default(),
+            names: Mutex::default(),
+            waited_for: Mutex::default(),
+        }
     }
 
     /// The lease that was opened last by this process.
     pub(crate) fn opened(&self) -> Option<LeaseId> {
         self.opened.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Has each line about this lease begin with its name, because there are several.
+    pub(crate) fn call(&self, lease: &LeaseId, name: &str) {
+        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        names.insert(lease.clone(), name.to_owned());
+    }
+
+    fn named(&self, lease: &LeaseId, text: &str) -> String {
+        let names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        names.get(lease).map_or_else(|| text.to_owned(), |name| format!("{name}: {text}"))
     }
 
     /// Says what is being done.
@@ -73,11 +95,16 @@ impl Progress {
 
     /// Says something that stays.
     pub(crate) fn note(&self, text: &str) {
-        let line = format!("lease: {}", one_line(text));
+        self.pass_on(format!("lease: {}\n", one_line(text)).as_bytes());
+    }
+
+    /// Passes on what somebody else says for people, byte for byte.
+    pub(crate) fn pass_on(&self, bytes: &[u8]) {
+        let write = || drop(io::stderr().lock().write_all(bytes));
         match &self.display {
             Display::Silent => {}
-            Display::Plain => drop(writeln!(io::stderr().lock(), "{line}")),
-            Display::Animated(bar) => bar.suspend(|| drop(writeln!(io::stderr().lock(), "{line}"))),
+            Display::Plain => write(),
+            Display::Animated(bar) => bar.suspend(write),
         }
     }
 
@@ -101,10 +128,18 @@ impl Observer for Progress {
             Notice::Trying { label } => self.step(&format!("trying {label}")),
             Notice::GivenUp { label, why } => self.note(&format!("gave up {label}: {why}")),
             Notice::Phase(phase @ (Phase::Ready | Phase::Releasing | Phase::Released)) => {
-                self.step(&format!("{phase}"));
+                self.step(&self.named(lease, &phase.to_string()));
             }
             Notice::Waiting { what, so_far } if matches!(self.display, Display::Animated(_)) => {
                 self.step(&format!("waiting for {what} ({})", span::rough(*so_far)));
+            }
+            // A queue may take hours; without a terminal, each thing that is waited for is said once.
+            Notice::Waiting { what, so_far } if *so_far >= WORTH_A_LINE => {
+                let mut waited = self.waited_for.lock().unwrap_or_else(PoisonError::into_inner);
+                if *waited != **what {
+                    (*what).clone_into(&mut waited);
+                    self.step(&format!("waiting for {what}"));
+                }
             }
             Notice::Resource { .. } | Notice::Phase(_) | Notice::Waiting { .. } | _ => {}
         }

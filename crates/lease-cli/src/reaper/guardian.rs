@@ -7,14 +7,17 @@ use std::time::Duration;
 use async_trait::async_trait;
 use lease_core::retry::{Bounds, Pace};
 use lease_core::watch::Guardian;
-use lease_core::{Error, ErrorKind, LeaseId, Result, Scope};
+use lease_core::{Clock as _, Error, ErrorKind, LeaseId, Result, Scope};
 use lease_process::{Program, spawn_detached};
 
 use crate::catalog;
+use crate::config::layer::Layer;
 use crate::context::Base;
+use crate::env::SystemClock;
 use crate::failure::Failure;
 use crate::reaper::lock::{is_watched, watcher_at, watchers};
 use crate::reaper::post::Post;
+use crate::setup::Setup;
 
 /// How long a started reaper may take until it watches.
 const START_TIME_MAX: Duration = Duration::from_secs(10);
@@ -32,12 +35,18 @@ pub(super) struct Reaper {
     executable: PathBuf,
     variables: Vec<(OsString, OsString)>,
     posts: Vec<Post>,
+    /// What leases are made with; none where none are made.
+    values: Option<Layer>,
 }
 
 impl Reaper {
     /// The reaper of the state directory of `base`. It is started with our own environment, because it needs the same
     /// credentials to release what we create.
-    pub(super) fn new(base: &Base<'_>, posts: Vec<Post>) -> std::result::Result<Self, Failure> {
+    pub(super) fn new(
+        base: &Base<'_>,
+        posts: Vec<Post>,
+        values: Option<Layer>,
+    ) -> std::result::Result<Self, Failure> {
         let state_dir = base.state_dir()?;
         let executable = base.environment.executable()?.to_owned();
         let mut variables: Vec<_> = base
@@ -53,7 +62,7 @@ impl Reaper {
         if base.environment.variable("LEASE_LOG").is_none() {
             variables.push(("LEASE_LOG".into(), "lease=info".into()));
         }
-        Ok(Self { state_dir, executable, variables, posts })
+        Ok(Self { state_dir, executable, variables, posts, values })
     }
 
     /// The post from which leases in `scope` are given back with what we are configured with.
@@ -79,6 +88,18 @@ impl Reaper {
         Err(Error::harmless(ErrorKind::Unsupported, DOING, message))
     }
 
+    /// The settings that leases in `scope` are made with, written down by whoever makes one: whoever gives it back needs
+    /// them, wherever it stands then.
+    fn setup(&self, scope: &Scope) -> Result<Option<Setup>> {
+        let Some(values) = &self.values else {
+            return Ok(Setup::for_scope(&self.state_dir, scope));
+        };
+        let setup = Setup::of(scope, values, SystemClock.now());
+        let kept = setup.as_ref().map_or(Ok(()), |it| it.keep(&self.state_dir));
+        kept.map_err(|failure| Error::harmless(ErrorKind::Storage, DOING, failure.what()))?;
+        Ok(setup)
+    }
+
     fn is_watched(&self, post: &Post) -> Result<bool> {
         is_watched(&self.state_dir, post)
             .map_err(|failure| Error::harmless(ErrorKind::Storage, DOING, failure.what()))
@@ -101,13 +122,16 @@ impl Reaper {
         }
     }
 
-    fn start(&self) -> Result<()> {
+    /// Starts a reaper, with the settings that leases were made with where they are kept.
+    pub(super) fn start(&self, setup: Option<&Setup>) -> Result<()> {
         let log = self.state_dir.join("reaper.log");
         if std::fs::metadata(&log).is_ok_and(|it| it.len() > LOG_BYTES_MAX) {
             drop(std::fs::remove_file(&log));
         }
+        let with = setup.map(|it| format!("--setup={}", it.name()));
         let program = Program::new(self.executable.as_os_str())
             .args(["reaper", "run", "--detach"])
+            .args(with)
             .cwd(&self.state_dir)
             .inherit_env(self.variables.iter().cloned());
         let started = spawn_detached(&program, Some(&log));
@@ -124,17 +148,18 @@ const DOING: &str = "start the reaper";
 impl Guardian for Reaper {
     async fn ensure(&self, _lease: &LeaseId, scope: &Scope) -> Result<()> {
         let Some(post) = self.post(scope) else { return self.find_another(scope) };
+        let setup = self.setup(scope)?;
         if self.is_watched(post)? {
             return self.confirm(post, scope).await;
         }
-        self.start()?;
+        self.start(setup.as_ref())?;
         let pauses = (Duration::from_millis(2), Duration::from_millis(50));
         let mut pace = Pace::start(Bounds::within(START_TIME_MAX).paused(pauses.0, pauses.1));
         let mut next_start = STARTED_AGAIN_AFTER;
         while !self.is_watched(post)? {
             if pace.elapsed() >= next_start {
                 next_start += STARTED_AGAIN_AFTER;
-                self.start()?;
+                self.start(setup.as_ref())?;
             }
             if !pace.wait(None).await {
                 let log = self.state_dir.join("reaper.log");

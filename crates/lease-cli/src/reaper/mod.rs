@@ -14,8 +14,10 @@ use std::sync::Arc;
 
 use lease_core::watch::{Census, Guardian};
 
-use crate::context::Base;
+use crate::config::layer::Layer;
+use crate::context::{Base, Context};
 use crate::failure::Failure;
+use crate::setup::Setup;
 
 pub(crate) use census::owner;
 pub(crate) use coverage::{Coverage, remedy};
@@ -23,9 +25,29 @@ pub(crate) use install::{install, uninstall};
 pub(crate) use post::Post;
 pub(crate) use watch::watch;
 
-/// What makes sure that a reaper is at one of our posts before anything is created.
-pub(crate) fn guardian(base: &Base<'_>, posts: Vec<Post>) -> Result<Arc<dyn Guardian>, Failure> {
-    Ok(Arc::new(guardian::Reaper::new(base, posts)?))
+/// What makes sure that a reaper is at one of our posts before anything is created. Whoever creates gives the settings
+/// that it does so with.
+pub(crate) fn guardian(
+    base: &Base<'_>,
+    posts: Vec<Post>,
+    values: Option<Layer>,
+) -> Result<Arc<dyn Guardian>, Failure> {
+    Ok(Arc::new(guardian::Reaper::new(base, posts, values)?))
+}
+
+/// Has a reaper started for every account whose leases were made with other settings than ours and that nobody watches:
+/// after a reboot nobody else does it.
+pub(crate) async fn start_others(context: &Context<'_>) -> Result<(), Failure> {
+    let state_dir = context.base.state_dir()?;
+    let entries = context.engine.store().scan().await?;
+    let claims: Vec<_> = entries.iter().filter_map(|it| it.claim.as_ref().ok()).collect();
+    for setup in Setup::for_claims(&state_dir, claims) {
+        let watched = lock::watchers(&state_dir)?.iter().any(|it| it.serves(&setup.scope));
+        if !watched && !setup.is_in(context.settings.values()) {
+            guardian::Reaper::new(&context.base, Vec::new(), None)?.start(Some(&setup))?;
+        }
+    }
+    Ok(())
 }
 
 /// What tells whether the owner of a lease still runs.

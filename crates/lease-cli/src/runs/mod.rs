@@ -122,6 +122,41 @@ impl Runs {
         }
     }
 
+    /// Records a run anew whose recorder is gone, from the first byte of its output on.
+    pub(crate) fn again(&self, record: RunRecord) -> Result<RunWriter, Failure> {
+        RunWriter::again(self.directory.join(&record.id), record)
+    }
+
+    /// Notes the end of a run whose recorder is gone. What it printed is recorded as far as that one came.
+    pub(crate) fn ended(
+        &self,
+        record: &RunRecord,
+        exit: u8,
+        now: Timestamp,
+    ) -> Result<(), Failure> {
+        let path = self.directory.join(&record.id).join(RECORD);
+        let record =
+            RunRecord { exit: Some(exit), finished_at: Some(now.into()), ..record.clone() };
+        let bytes = serde_json::to_vec(&record)
+            .map_err(|error| Failure::tool(format!("record the run: {error}")))?;
+        durable::replace(&path, &bytes).map_err(|error| storage("record the run", &path, &error))
+    }
+
+    /// The newest run of a lease whose end is not recorded, or else its newest.
+    pub(crate) fn of_lease(&self, lease: &str) -> Result<Option<RunRecord>, Failure> {
+        let mut of_it = self.list(usize::MAX)?;
+        of_it.retain(|it| it.lease == lease || it.slug == lease);
+        let open = of_it.iter().position(|it| it.finished_at.is_none()).unwrap_or(0);
+        Ok((open < of_it.len()).then(|| of_it.swap_remove(open)))
+    }
+
+    /// Whether another run of the same lease has no recorded end.
+    pub(crate) fn has_open(&self, than: &RunRecord) -> bool {
+        let is_open = |it: &RunRecord| it.finished_at.is_none() && it.id != than.id;
+        self.list(usize::MAX)
+            .is_ok_and(|all| all.iter().any(|it| it.lease == than.lease && is_open(it)))
+    }
+
     /// What was recorded of a stream.
     pub(crate) fn stream(&self, record: &RunRecord, which: Which) -> Result<Recorded, Failure> {
         let path = self.directory.join(&record.id);

@@ -78,6 +78,23 @@ impl RunWriter {
         Ok(writer)
     }
 
+    /// Records a run anew that another process recorded in part: its output from the first byte on.
+    pub(super) fn again(directory: PathBuf, record: RunRecord) -> Result<Self, Failure> {
+        let failed = |error| storage("record the run", &directory, &error);
+        for entry in std::fs::read_dir(&directory).map_err(failed)? {
+            let path = entry.map_err(failed)?.path();
+            if path.file_name().is_some_and(|it| it != RECORD) {
+                std::fs::remove_file(&path).map_err(failed)?;
+            }
+        }
+        let stdout = StreamWriter::create(&directory, "stdout").map_err(failed)?;
+        let stderr = StreamWriter::create(&directory, "stderr").map_err(failed)?;
+        let record = RunRecord { pid: std::process::id(), recording_failed: None, ..record };
+        let writer = Self { directory, record, stdout, stderr };
+        writer.save()?;
+        Ok(writer)
+    }
+
     /// The run's id.
     pub(crate) fn id(&self) -> &str {
         &self.record.id

@@ -1,9 +1,12 @@
 //! Work on a leased box: logging in, syncing the tree, running one command with its streams and signals.
 
 mod attached;
+mod fresh;
+mod job;
 mod place;
 mod run;
 mod stream;
+mod vigil;
 
 use std::ffi::OsString;
 use std::sync::Arc;
@@ -11,12 +14,14 @@ use std::sync::Arc;
 use lease_core::Transport;
 use lease_ssh::{Client, Settings};
 
-use crate::context::Base;
+use crate::context::{Base, Context};
 use crate::failure::Failure;
 
-pub(crate) use attached::{Attached, UseLock, ssh_failure};
+pub(crate) use attached::{Attached, UseLock, known, ssh_failure, unusable};
+pub(crate) use fresh::Fresh;
+pub(crate) use job::{Followers, attach, fetch, launch};
 pub(crate) use place::{Place, tell};
-pub(crate) use run::{Ended, beat, execute};
+pub(crate) use run::{Ended, Task, beat, execute, give_up, start};
 pub(crate) use stream::Recorder;
 
 /// The way to log in to boxes, for the engine.
@@ -31,9 +36,18 @@ fn client(base: &Base<'_>) -> Result<Client, Failure> {
     Ok(Client::new(settings))
 }
 
+/// The same, with what the settings say about runs.
+fn client_for_runs(context: &Context<'_>) -> Result<Client, Failure> {
+    let mut settings = client(&context.base)?.settings().clone();
+    settings.reconnect = context.settings.run_reconnect();
+    settings.log_bytes_max = context.settings.run_log_bytes();
+    Ok(Client::new(settings))
+}
+
 /// What ssh, proxy commands and git see of our environment. Credentials of providers are not among it.
 fn environment(base: &Base<'_>) -> Vec<(OsString, OsString)> {
-    const PASSED_ON: [&str; 4] = ["PATH", "HOME", "TERM", "LANG"];
+    // The agent is for proxy commands, such as ssh to a login node; ssh to a box is told to use none.
+    const PASSED_ON: [&str; 5] = ["PATH", "HOME", "TERM", "LANG", "SSH_AUTH_SOCK"];
     let value = |name: &str| base.environment.variable(name).map(|it| (name.into(), it.to_owned()));
     PASSED_ON.into_iter().filter_map(value).collect()
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use lease_ssh::{Plan, Source, Tree, WhySkipped};
+use lease_ssh::{Mirror, Scan, Source, Tree, WhySkipped};
 
 use crate::context::Context;
 use crate::failure::{Failure, Meaning};
@@ -51,9 +51,19 @@ impl Place {
         Ok(Self { tree, directory })
     }
 
-    /// Lists what would be sent. Done before a box is leased, so that a bad tree costs nothing.
-    pub(crate) async fn plan(&self) -> Result<Plan, Failure> {
-        lease_ssh::plan(&self.tree).await.map_err(|error| {
+    /// Looks at what would be sent. Done before a box is leased, so that a bad tree costs nothing.
+    pub(crate) async fn scan(&self, context: &Context<'_>) -> Result<Scan, Failure> {
+        self.scan_with(context, None).await
+    }
+
+    /// The same with the help of what is known of the tree, which is cheaper.
+    pub(crate) async fn scan_with(
+        &self,
+        context: &Context<'_>,
+        known: Option<&Mirror>,
+    ) -> Result<Scan, Failure> {
+        let known = known.and_then(Mirror::manifest);
+        lease_ssh::scan(&self.tree, known, context.base.now()).await.map_err(|error| {
             let what = format!("the tree {} cannot be synced: {error}", self.tree.root.display());
             Failure::invalid(what, "git status").meaning(Meaning::NothingCreated).kind("invalid")
         })

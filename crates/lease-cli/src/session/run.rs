@@ -5,26 +5,25 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use lease_core::retry::pause;
 use lease_core::{Claim, ErrorKind};
-use lease_ssh::{Command, JobSignal, JobState, Outcome, SshError};
+use lease_ssh::{Command, JobSignal, JobState, Outcome, Relays, Sinks, SshError, Started};
+use tokio::io::AsyncWrite;
 
+use crate::config::span;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::{Failure, Meaning};
-use crate::interrupt::{Interrupt, Interrupts};
+use crate::interrupt::Interrupts;
 use crate::runs::Which;
 use crate::session::attached::{Attached, ssh_failure};
+use crate::session::fresh::{Fresh, tell_of};
 use crate::session::stream::{Recorder, Tee, Unwritten};
+use crate::session::vigil::{Bond, Over, Vigil};
 
 /// How often a run says that its lease is in use, at the most seldom.
 const HEARTBEAT: Duration = Duration::from_secs(60);
 /// How often at the most.
 const HEARTBEAT_MIN: Duration = Duration::from_millis(500);
-/// How long a command that was asked to end may take, before it is killed.
-const END_TIME_MAX: Duration = Duration::from_secs(10);
-/// How long a kill may take to show.
-const KILL_TIME_MAX: Duration = Duration::from_secs(3);
 
 /// How the work of one command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +32,8 @@ pub(crate) enum Ended {
     Exited(u8),
     /// A second interrupt: we leave at once and the reaper finishes.
     Left,
+    /// The command was started and goes on without us.
+    Detached,
 }
 
 impl Ended {
@@ -41,66 +42,139 @@ impl Ended {
         match self {
             Self::Exited(code) => Exit::Command(code),
             Self::Left => Exit::Interrupted,
+            Self::Detached => Exit::Success,
         }
     }
+}
+
+/// What is run on a box.
+#[derive(Debug)]
+pub(crate) struct Task<'a> {
+    /// The command and its arguments.
+    pub(crate) argv: &'a [OsString],
+    /// Where it starts, relative to the tree.
+    pub(crate) directory: Option<&'a str>,
+    /// The command, where it was started already.
+    pub(crate) started: Option<Started>,
+}
+
+impl Task<'_> {
+    fn words(&self) -> Command {
+        let mut words = Command::new(self.argv.iter().map(|it| it.as_bytes()));
+        words.directory = self.directory.map(str::to_owned);
+        words
+    }
+}
+
+/// Makes the box hold the tree and starts the command in it.
+pub(crate) async fn start(
+    context: &Context<'_>,
+    attached: &Attached,
+    mut tree: Fresh,
+    task: &Task<'_>,
+    recorder: &Recorder,
+) -> Result<Started, Failure> {
+    if tree.is_first() {
+        context.base.output.progress().step("syncing the tree");
+    }
+    let run = recorder.lock().unwrap_or_else(PoisonError::into_inner).id().to_owned();
+    let place = (&attached.root, run.as_str());
+    let words = task.words();
+    let started = Box::pin(attached.session.start_synced(place, tree.order(), &words)).await;
+    let started = started.map_err(|error| ssh_failure(&error, &attached.lease))?;
+    context.base.output.progress().clear();
+    tell_of(context.base.output, started.report(), context.settings.sync_drift());
+    Ok(started)
+}
+
+/// Ends a command that may have been started although nobody waited for the answer.
+pub(crate) async fn give_up(attached: &Attached, recorder: &Recorder) {
+    let run = recorder.lock().unwrap_or_else(PoisonError::into_inner).id().to_owned();
+    let signalled = attached.session.signal(&attached.root, &run, JobSignal::Terminate).await;
+    tracing::debug!(?signalled, "interrupted before the command started");
 }
 
 /// Runs a command on the box, with our standard streams.
 pub(crate) async fn execute(
     context: &Context<'_>,
     attached: &Attached,
-    command: (&[OsString], Option<&str>),
+    task: Task<'_>,
     recorder: &Recorder,
     interrupts: &mut Interrupts,
 ) -> Result<Ended, Failure> {
-    let (argv, directory) = command;
-    let mut words = Command::new(argv.iter().map(|it| it.as_bytes()));
-    words.directory = directory.map(str::to_owned);
+    let words = task.words();
     let run = recorder.lock().unwrap_or_else(PoisonError::into_inner).id().to_owned();
     context.base.output.progress().clear();
     let unwritten = Unwritten::default();
-    let tee = |which| (which, Arc::clone(recorder), Arc::clone(&unwritten));
-    let ((out, out_record, out_lost), (err, err_record, err_lost)) =
-        (tee(Which::Stdout), tee(Which::Stderr));
-    let stdout = Tee::new(tokio::io::stdout(), out, out_record, out_lost);
-    let stderr = Tee::new(tokio::io::stderr(), err, err_record, err_lost);
+    let mut sinks = recorded(recorder, &unwritten);
+    let mut vigil = Vigil::new(context, attached, &run, interrupts, Bond::Own);
     let place = (&attached.root, run.as_str());
-    let running = attached.session.run(place, &words, tokio::io::stdin(), (stdout, stderr));
-    let mut running = std::pin::pin!(running);
-    let first = loop {
-        tokio::select! {
-            outcome = &mut running => return ended(context, attached, outcome, &unwritten).await,
-            interrupt = interrupts.next() => break interrupt,
-            () = pause(attached.heartbeat) => beat(context, attached).await,
+    let running = async {
+        match task.started {
+            None => attached.session.run_into(place, &words, tokio::io::stdin(), &mut sinks).await,
+            Some(started) => started.carry(tokio::io::stdin(), &mut sinks).await,
         }
     };
-    context.base.output.note("interrupted; ending the command (once more leaves at once)");
-    let end = end_command(attached, &run, first);
-    let mut end = std::pin::pin!(end);
-    let mut asked = false;
-    loop {
-        tokio::select! {
-            outcome = &mut running => return ended(context, attached, outcome, &unwritten).await,
-            _ = interrupts.next() => return Ok(Ended::Left),
-            () = &mut end, if !asked => asked = true,
-            // The kill was sent and the command still holds its streams: the release ends what is left.
-            () = pause(KILL_TIME_MAX), if asked => return Ok(Ended::Exited(Exit::Interrupted.code())),
-        }
-    }
+    let over = vigil.over(Box::pin(running)).await;
+    conclude(&mut vigil, over, &mut sinks, &unwritten).await
 }
 
-/// Passes the signal on, and kills what does not heed it.
-async fn end_command(attached: &Attached, run: &str, interrupt: Interrupt) {
-    let signal = match interrupt {
-        Interrupt::CtrlC => JobSignal::Interrupt,
-        Interrupt::Terminate => JobSignal::Terminate,
-        Interrupt::Hangup => JobSignal::Hangup,
-    };
-    for (signal, patience) in [(signal, END_TIME_MAX), (JobSignal::Kill, Duration::ZERO)] {
-        if let Err(error) = attached.session.signal(&attached.root, run, signal).await {
-            tracing::warn!(%error, ?signal, "the command could not be signalled");
+/// Our standard streams, with what goes there recorded.
+pub(super) fn recorded(
+    recorder: &Recorder,
+    unwritten: &Unwritten,
+) -> Sinks<Tee<tokio::io::Stdout>, Tee<tokio::io::Stderr>> {
+    let (out, err) = (tokio::io::stdout(), tokio::io::stderr());
+    let stdout = Tee::new(out, Which::Stdout, Arc::clone(recorder), Arc::clone(unwritten));
+    let stderr = Tee::new(err, Which::Stderr, Arc::clone(recorder), Arc::clone(unwritten));
+    Sinks::new(stdout, stderr)
+}
+
+/// What came of a command; where its connection was lost, it is taken up again first.
+pub(super) async fn conclude<O, E>(
+    vigil: &mut Vigil<'_>,
+    mut over: Over,
+    sinks: &mut Sinks<O, E>,
+    unwritten: &Unwritten,
+) -> Result<Ended, Failure>
+where
+    O: AsyncWrite + Unpin,
+    E: AsyncWrite + Unpin,
+{
+    let (context, attached) = (vigil.context, vigil.attached);
+    let within = context.settings.run_reconnect();
+    if let Over::Outcome(Ok(Outcome::TransportLost { job: None, detail })) = &over
+        && !vigil.is_lost()
+    {
+        if let Some(failure) = released_meanwhile(context, attached).await {
+            return Err(failure);
         }
-        pause(patience).await;
+        tracing::debug!(%detail, "the connection was lost");
+        if !within.is_zero() {
+            context.base.output.note(&format!(
+                "the connection to the box was lost; the command goes on, and is taken up again within {}",
+                span::format(within)
+            ));
+        }
+        vigil.lost();
+        let place = (&attached.root, vigil.run);
+        let taken_up = attached.session.take_up(place, Relays::End, sinks);
+        over = vigil.over(Box::pin(taken_up)).await;
+    }
+    let missing = sinks.missing_bytes();
+    match over {
+        Over::Outcome(Ok(Outcome::Finished(code))) if missing > 0 => {
+            let what = format!(
+                "the command ended with {code}, and at least {missing} bytes of its output are lost: the connection \
+                 was, and the log on the box was full"
+            );
+            let failure = Failure::tool(what).meaning(Meaning::StillLeased).kind("unavailable");
+            Err(failure.next("lease logs last").lease(&attached.lease))
+        }
+        Over::Outcome(outcome) => ended(context, attached, outcome, unwritten).await,
+        Over::Left => Ok(Ended::Left),
+        Over::Forced => Ok(Ended::Exited(Exit::Interrupted.code())),
+        Over::Released(failure) => Err(failure),
     }
 }
 
@@ -161,7 +235,10 @@ async fn ended(
 }
 
 /// Whether the lost connection means that somebody gave the lease back.
-async fn released_meanwhile(context: &Context<'_>, attached: &Attached) -> Option<Failure> {
+pub(super) async fn released_meanwhile(
+    context: &Context<'_>,
+    attached: &Attached,
+) -> Option<Failure> {
     let claim: Claim = context.engine.store().load(&attached.lease).await.ok()?;
     let why = &claim.releasing()?.why;
     let failure = Failure::tool(format!("the lease was released while the command ran ({why})"));

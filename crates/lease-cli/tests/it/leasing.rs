@@ -56,6 +56,33 @@ fn a_slug_is_given_once() {
     assert!(said.contains("calm-otter") && said.contains("nothing was created"), "{said}");
     assert_eq!(json(&home.lease("list --json").good())["leases"].as_array().unwrap().len(), 1);
     assert_eq!(home.lease("-q release calm-otter").good(), "calm-otter is released\n");
+    // Once more is no failure, by the name that people know too.
+    let again = home.lease("-q release calm-otter").good();
+    assert_eq!(again, "calm-otter is released: it was already released\n");
+    assert_nothing_is_left(&home);
+}
+
+#[test]
+fn each_line_of_several_releases_names_its_lease() {
+    let home = Home::new();
+    for slug in ["one-oak", "two-oak"] {
+        assert_eq!(home.lease(&format!("-q acquire --slug {slug}")).code, 0);
+    }
+    let ended = home.lease("release --all");
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    let is_named = |it: &str| it.contains("one-oak: ") || it.contains("two-oak: ");
+    assert!(ended.stderr.lines().all(is_named), "{}", ended.stderr);
+    assert_nothing_is_left(&home);
+}
+
+#[test]
+fn a_tree_without_files_is_told_before_anything_is_leased() {
+    let home = Home::new();
+    let ended = home.lease("run -- true");
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    let first = ended.stderr.lines().next().unwrap();
+    assert_eq!(first, "lease: there is no file in HOME/repo that is synced");
+    assert!(!home.lease("run --no-sync -- true").stderr.contains("there is no file"));
     assert_nothing_is_left(&home);
 }
 

@@ -30,9 +30,13 @@ pub struct Moment {
 }
 
 impl Moment {
-    /// The least time that has passed since by either clock of `clock`; `None` when only the wall clock could tell.
+    /// The least time that has passed since by both clocks of `clock`; `None` when only the wall clock could tell.
+    ///
+    /// After a reboot the time since it is what the steady clock knows, and no more than that has passed. For a record
+    /// that another machine made, its own wall clock and ours have to agree.
     pub fn least_elapsed(&self, clock: &dyn Clock) -> Option<Duration> {
-        let steady = clock.steady()?.since(self.steady.as_ref()?)?;
+        let (now, then) = (clock.steady()?, self.steady.as_ref()?);
+        let steady = now.since(then).unwrap_or(Duration::from_millis(now.ms));
         Some(steady.min(clock.now().since(self.at)))
     }
 
@@ -104,5 +108,54 @@ impl ClaimedResource {
     /// The last thing that went wrong with it.
     pub fn note(&self) -> Option<&str> {
         self.note.as_deref()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug)]
+    struct At(u64, Option<Steady>);
+
+    impl Clock for At {
+        fn now(&self) -> Timestamp {
+            Timestamp::from_millis(self.0)
+        }
+
+        fn steady(&self) -> Option<Steady> {
+            self.1.clone()
+        }
+    }
+
+    fn steady(boot: &str, ms: u64) -> Steady {
+        Steady { boot: boot.to_owned(), ms }
+    }
+
+    #[test]
+    fn the_least_time_that_passed_is_what_both_clocks_saw() {
+        let sent = Moment { at: Timestamp::from_millis(10_000), steady: Some(steady("a", 5_000)) };
+        let least = |now: u64, on: Steady| sent.least_elapsed(&At(now, Some(on)));
+        let ms = |it: u64| Some(Duration::from_millis(it));
+        assert_eq!(least(13_000, steady("a", 8_000)), ms(3_000));
+        // A wall clock that was set forward, and one that was set back.
+        assert_eq!(least(99_000, steady("a", 8_000)), ms(3_000));
+        assert_eq!(least(10_500, steady("a", 8_000)), ms(500));
+        // After a reboot the time since it counts, as far as the wall clock agrees.
+        assert_eq!(least(99_000, steady("b", 2_000)), ms(2_000));
+        assert_eq!(least(11_000, steady("b", 2_000)), ms(1_000));
+        assert_eq!(sent.least_elapsed(&At(99_000, None)), None);
+        let unknown = Moment { steady: None, ..sent.clone() };
+        assert_eq!(unknown.least_elapsed(&At(99_000, Some(steady("a", 8_000)))), None);
+    }
+
+    #[test]
+    fn the_most_time_that_passed_is_not_known_across_a_reboot() {
+        let sent = Moment { at: Timestamp::from_millis(10_000), steady: Some(steady("a", 5_000)) };
+        let most = |now: u64, on: Steady| sent.most_elapsed(&At(now, Some(on)));
+        assert_eq!(most(13_000, steady("a", 9_000)), Some(Duration::from_secs(4)));
+        assert_eq!(most(20_000, steady("a", 9_000)), Some(Duration::from_secs(10)));
+        assert_eq!(most(9_000, steady("a", 9_000)), None);
+        assert_eq!(most(13_000, steady("b", 9_000)), None);
     }
 }

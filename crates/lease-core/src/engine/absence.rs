@@ -175,20 +175,22 @@ impl Engine {
         }
         match self.look_for(writer, provider, index).await {
             Ok(Sighting::Absent) => Ok(false),
-            Ok(Sighting::Suspects(suspects)) => match self.recognise(writer, &suspects).await? {
-                Recognised::It(id) => {
-                    tracing::warn!(lease = %writer.claim().lease(), %id, "a repeated create made a second machine");
-                    let change = Change::Recognised { id };
-                    writer.append(&[Event::Resource { index, change }]).await?;
-                    looks.interrupted(None);
-                    Ok(true)
+            Ok(Sighting::Suspects(suspects)) => {
+                match self.recognise(writer, provider, index, &suspects).await? {
+                    Recognised::It(id) => {
+                        tracing::warn!(lease = %writer.claim().lease(), %id, "a repeated create made a second machine");
+                        let change = Change::Recognised { id };
+                        writer.append(&[Event::Resource { index, change }]).await?;
+                        looks.interrupted(None);
+                        Ok(true)
+                    }
+                    Recognised::NoneOfThem => Ok(false),
+                    Recognised::Unclear(error) => {
+                        looks.interrupted(Some(error));
+                        Ok(true)
+                    }
                 }
-                Recognised::NoneOfThem => Ok(false),
-                Recognised::Unclear(error) => {
-                    looks.interrupted(Some(error));
-                    Ok(true)
-                }
-            },
+            }
             Ok(Sighting::Found(_)) => Ok(false),
             Ok(Sighting::Unclear(error)) | Err(error) => {
                 looks.interrupted(Some(error));
@@ -198,17 +200,21 @@ impl Engine {
     }
 }
 
-/// What a listing shows with the marks of a resource whose own id is gone: what another attempt of the same create made.
-/// Whoever gives the lease back goes on with that one.
+/// What a listing shows with the name and the marks of a resource whose own id is gone, and whose create was repeated: what
+/// another attempt of it made. Whoever gives the lease back goes on with that one. Marks alone can be copied.
 fn twin_in(claim: &Claim, index: usize, inventory: &Inventory) -> Option<ResourceId> {
     let resource = claim.resources().get(index)?;
     let settled = matches!(resource.state(), ResourceState::Present | ResourceState::Destroying);
-    let id = resource.id().filter(|_| settled && inventory.scope == *claim.scope())?;
+    let may_have_one = settled && resource.sends() > 1 && inventory.scope == *claim.scope();
+    let id = resource.id().filter(|_| may_have_one)?;
     if inventory.items.iter().any(|it| it.id == *id) {
         return None;
     }
     let marks = marks_of(claim, resource);
-    let is_twin =
-        |it: &&Found| it.marks.as_ref() == Some(&marks) && it.kind == resource.intended().kind;
+    let is_twin = |it: &&Found| {
+        it.marks.as_ref() == Some(&marks)
+            && it.kind == resource.intended().kind
+            && it.name.as_ref() == Some(&resource.intended().name)
+    };
     inventory.items.iter().find(is_twin).map(|it| it.id.clone())
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::claim::{Claim, ClaimedResource};
-use crate::descriptor::{Ownership, Replay};
+use crate::descriptor::{Descriptor, Ownership, Replay};
 use crate::engine::Engine;
 use crate::engine::absence::Looks;
 use crate::error::{Error, ErrorKind, Result};
@@ -72,7 +72,7 @@ impl Engine {
                     return self.settled(writer, index, Change::Found { id: found.id }).await;
                 }
                 Ok(Sighting::Suspects(suspects)) => {
-                    match self.recognise(writer, &suspects).await? {
+                    match self.recognise(writer, provider, index, &suspects).await? {
                         Recognised::It(id) => {
                             return self.settled(writer, index, Change::Recognised { id }).await;
                         }
@@ -172,12 +172,21 @@ impl Engine {
 
     /// Tries the lease's own key on each machine that may be the lease's. Nothing of it is remembered: the key of a
     /// stranger's host must not be taken for that of ours later.
+    ///
+    /// A machine that just came may answer before it knows its keys, so a refusal counts only once the create can have
+    /// no effect any more. Until then it is asked again, at an interval at which a stranger can bear it.
     pub(super) async fn recognise(
         &self,
         writer: &LeaseWriter,
+        provider: &Arc<dyn Provider>,
+        index: usize,
         suspects: &[Found],
     ) -> Result<Recognised> {
         let lease = writer.claim().lease();
+        let Descriptor { landing, settle, .. } = provider.descriptor();
+        let sent = writer.claim().resources().get(index).and_then(ClaimedResource::last_sent_at);
+        let sent_before = sent.and_then(|it| it.least_elapsed(self.clock.as_ref()));
+        let may_be_young = sent_before.is_some_and(|it| it < *landing);
         let mut taken = BTreeSet::new();
         for claim in self.store.scan().await?.into_iter().filter_map(|it| it.claim.ok()) {
             if claim.scope() == writer.claim().scope() {
@@ -186,14 +195,19 @@ impl Engine {
         }
         let mut unclear = None;
         for suspect in suspects.iter().filter(|it| !taken.contains(&it.id)) {
+            let mut again_in = Duration::ZERO;
             let why = match &suspect.reach {
                 Some(reach) => {
                     let login = self.transport.recognise(lease, reach);
                     match self.call("try the lease's key", login).await {
                         Ok(Recognition::Ours) => return Ok(Recognised::It(suspect.id.clone())),
-                        Ok(Recognition::NotOurs { why }) => {
+                        Ok(Recognition::NotOurs { why }) if !may_be_young => {
                             tracing::info!(%lease, id = %suspect.id, %why, "not the lease's machine");
                             continue;
+                        }
+                        Ok(Recognition::NotOurs { why }) => {
+                            again_in = *settle;
+                            format!("it may not know the lease's key yet: {why}")
                         }
                         Ok(Recognition::Unclear { why }) => why,
                         Err(error) => error.to_string(),
@@ -201,11 +215,9 @@ impl Engine {
                 }
                 None => format!("it is {:?} and has no address", suspect.status),
             };
-            unclear = Some(Error::harmless(
-                ErrorKind::Unavailable,
-                "search for a resource",
-                format!("{} may be the lease's, and cannot be asked: {why}", suspect.id),
-            ));
+            let message = format!("{} may be the lease's, and cannot be asked: {why}", suspect.id);
+            let error = Error::harmless(ErrorKind::Unavailable, "search for a resource", message);
+            unclear = Some(error.with_retry_after(again_in));
         }
         Ok(unclear.map_or(Recognised::NoneOfThem, Recognised::Unclear))
     }

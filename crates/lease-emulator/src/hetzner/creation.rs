@@ -11,7 +11,7 @@ use super::catalog::{
     Cpu, Image, LOCATIONS, Location, Offer, ServerType, find_image, find_location, find_server_type,
 };
 use super::labels::Labels;
-use super::policy::{Command, Fate, Stock, UnknownReference};
+use super::policy::{Command, Fate, Stock, ToldFirst, UnknownReference};
 use super::primary_ips;
 use super::problem::{self, Problem};
 use super::servers::name_fault;
@@ -55,16 +55,17 @@ pub(super) fn create(
 ) -> Result<Reply, Problem> {
     let wish = read(ask)?;
     let order = look_up(world, ask, &wish)?;
-    if world.is_server_name_used(&ask.project, &wish.name, None) {
-        return Err(problem::server_name_used());
-    }
-    check_limits(world, &ask.project, &order)?;
-    for (family, id) in &order.ips {
-        if let Some(id) = *id {
-            primary_ips::usable(world, &ask.project, (id, *family), order.location)?;
+    match world.policy.told_first {
+        ToldFirst::Name => {
+            check_name(world, &ask.project, &wish.name)?;
+            check_means(world, &ask.project, &order)?;
+        }
+        ToldFirst::Means => {
+            check_means(world, &ask.project, &order)?;
+            check_name(world, &ask.project, &wish.name)?;
         }
     }
-    take_stock(world, &order)?;
+    take_stock(world, &order);
     let password = order.public_keys.is_empty();
     let record = world.record(&ask.project, &wish.name, wish.labels);
     let id = record.id;
@@ -167,6 +168,25 @@ fn any_location(world: &World, server_type: &ServerType) -> Result<&'static Loca
     LOCATIONS.iter().find(has_some).ok_or_else(problem::resource_unavailable)
 }
 
+fn check_name(world: &World, project: &str, name: &str) -> Result<(), Problem> {
+    if world.is_server_name_used(project, name, None) {
+        return Err(problem::server_name_used());
+    }
+    Ok(())
+}
+
+/// Checks what a server is made of and made with.
+fn check_means(world: &World, project: &str, order: &Order) -> Result<(), Problem> {
+    check_limits(world, project, order)?;
+    check_stock(world, order)?;
+    for (family, id) in &order.ips {
+        if let Some(id) = *id {
+            primary_ips::usable(world, project, (id, *family), order.location)?;
+        }
+    }
+    Ok(())
+}
+
 fn check_limits(world: &World, project: &str, order: &Order) -> Result<(), Problem> {
     let limits = world.limits.get(project).copied().unwrap_or_default();
     let exists = |record: &Record| record.project == project && record.gone.is_none();
@@ -189,18 +209,20 @@ fn check_limits(world: &World, project: &str, order: &Order) -> Result<(), Probl
     Ok(())
 }
 
-fn take_stock(world: &mut World, order: &Order) -> Result<(), Problem> {
-    let place = (order.server_type.name.to_owned(), order.location.name.to_owned());
-    match world.stock.get_mut(&place) {
-        None | Some(Stock::Plenty) => Ok(()),
-        Some(Stock::Left(left @ 1..)) => {
-            *left -= 1;
-            Ok(())
-        }
-        Some(Stock::Left(0) | Stock::SoldOut | Stock::SecretlySoldOut) => {
+fn check_stock(world: &World, order: &Order) -> Result<(), Problem> {
+    match world.stock_of(order.server_type, order.location) {
+        Stock::Plenty | Stock::Left(1..) => Ok(()),
+        Stock::Left(0) | Stock::SoldOut | Stock::SecretlySoldOut => {
             Err(problem::resource_unavailable())
         }
-        Some(Stock::Unplaceable) => Err(problem::placement_error()),
+        Stock::Unplaceable => Err(problem::placement_error()),
+    }
+}
+
+fn take_stock(world: &mut World, order: &Order) {
+    let place = (order.server_type.name.to_owned(), order.location.name.to_owned());
+    if let Some(Stock::Left(left @ 1..)) = world.stock.get_mut(&place) {
+        *left -= 1;
     }
 }
 

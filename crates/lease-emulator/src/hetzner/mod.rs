@@ -45,7 +45,7 @@ use world::{Family, Hold, Origin, Power, SshKey, Status, Token, World};
 pub use ledger::billed_hours;
 pub use policy::{
     Command, Deletion, Fate, IpsOfDeleted, Limits, NameCase, NameFreed, OversizedPage, Policy,
-    RepeatedDelete, Sight, Stock, UnassignedType, UnknownReference,
+    RepeatedDelete, Sight, Stock, ToldFirst, UnassignedType, UnknownReference,
 };
 pub use problem::Refusal;
 pub use world::Access;

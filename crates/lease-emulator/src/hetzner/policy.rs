@@ -38,6 +38,8 @@ pub struct Policy {
     pub repeated_delete: RepeatedDelete,
     /// What naming a server type, an image, a location or a key that does not exist answers; unknown.
     pub unknown_reference: UnknownReference,
+    /// What the create of a server is told whose name is taken and which could not be had either; unknown.
+    pub told_first: ToldFirst,
     /// What becomes of a server's own primary IPs when it is deleted.
     pub ips_of_deleted: IpsOfDeleted,
     /// The `assignee_type` of a primary IP that nothing uses.
@@ -65,6 +67,7 @@ impl Default for Policy {
             name_freed: NameFreed::AtOnce,
             repeated_delete: RepeatedDelete::Locked,
             unknown_reference: UnknownReference::InvalidInput,
+            told_first: ToldFirst::Name,
             ips_of_deleted: IpsOfDeleted::Deleted,
             unassigned: UnassignedType::Unassigned,
             requests_max: 3600,
@@ -169,6 +172,15 @@ pub enum UnknownReference {
     InvalidInput,
     /// 404 `not_found`, on a POST.
     NotFound,
+}
+
+/// Which of two reasons for a refusal is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ToldFirst {
+    /// That the name is taken.
+    Name,
+    /// That a limit is reached, that nothing is left, or that an address is in use.
+    Means,
 }
 
 /// What becomes of the primary IPs that a server was created with.

@@ -1,6 +1,6 @@
 //! What cannot be had: sold out, not to be placed, over a limit.
 
-use lease_emulator::hetzner::{Limits, Policy, Stock};
+use lease_emulator::hetzner::{Limits, Policy, Stock, ToldFirst};
 use serde_json::{Value, json};
 
 use crate::client::{Client, OK, PROJECT, id, labels, wish, wish_with};
@@ -82,4 +82,18 @@ async fn a_limit_is_refused_with_its_name() {
     let only_six = json!({"public_net": {"enable_ipv4": false}});
     client.cloud.limit(PROJECT, Limits { servers: Some(2), primary_ips: Some(3), ..none });
     client.post("/servers", &wish_with("one", only_six)).await.expect_status(201);
+}
+
+#[tokio::test(start_paused = true)]
+async fn which_of_two_reasons_is_told_can_be_switched() {
+    for (told_first, code) in
+        [(ToldFirst::Name, "uniqueness_error"), (ToldFirst::Means, "resource_unavailable")]
+    {
+        let client = Client::new(Policy { told_first, ..Policy::immediate() });
+        client.cloud.stock("cx23", "fsn1", Stock::Left(1));
+        client.create("one").await;
+        let again = client.post("/servers", &wish("one")).await;
+        assert_eq!(again.problem().1, code, "{told_first:?}");
+        assert_eq!(client.get("/servers").await.names("servers"), ["one"]);
+    }
 }

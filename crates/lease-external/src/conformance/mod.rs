@@ -98,8 +98,8 @@ impl fmt::Display for Report {
 /// Holds the adapter of `config` against the protocol. `public_key` is offered to it as that of the test leases.
 ///
 /// # Errors
-/// When the configuration cannot be used, or is a lifecycle, whose commands speak no protocol. What an adapter does
-/// wrong is a finding.
+/// When the configuration cannot be used, names no program that there is, or is a lifecycle, whose commands speak no
+/// protocol. What an adapter does wrong is a finding.
 ///
 /// # Cancel safety
 /// A cancelled check leaves the test leases that it had made; the adapter's own list names them.

@@ -11,7 +11,7 @@ use crate::config::{ExternalConfig, Form};
 use crate::error::ExternalError;
 use crate::identity::{Carrier, Desired};
 use crate::wire::{Request, WireLease, operation};
-use crate::{labels, login};
+use crate::{checks, labels, login};
 
 const DOING: &str = "check an adapter";
 
@@ -22,10 +22,15 @@ pub(super) async fn check(
     public_key: &str,
 ) -> Result<Report> {
     config.check().map_err(|error| error.harmless(DOING))?;
-    if matches!(config.form, Form::Lifecycle { .. }) {
+    let Form::Command { argv } = &config.form else {
         let message =
             "the commands of a lifecycle speak no protocol; run a lease with them instead";
         return Err(Error::harmless(ErrorKind::Unsupported, DOING, message));
+    };
+    let program = argv.first().map_or("", |it| it.trim());
+    if checks::resolve(program, &config).is_none() {
+        let message = format!("there is no program {program:?}");
+        return Err(Error::harmless(ErrorKind::NotFound, DOING, message));
     }
     let caller = Caller::of(&config, listener);
     let adapter = Adapter { config, caller, carrier: Carrier::Leases };

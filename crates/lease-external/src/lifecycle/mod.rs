@@ -186,6 +186,13 @@ impl Lifecycle {
         ]
     }
 
+    /// The program of every command, as it is written.
+    pub fn programs(&self) -> Vec<&str> {
+        let operations = self.named().into_iter().filter_map(|(_, operation)| operation);
+        let commands = operations.flat_map(Operation::commands);
+        commands.filter_map(|argv| argv.first()).map(String::as_str).collect()
+    }
+
     /// Refuses what could not work.
     pub(crate) fn check(
         &self,

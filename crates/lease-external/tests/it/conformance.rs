@@ -36,7 +36,7 @@ fn assert_broken(report: &Report, rule: &str) {
 #[tokio::test]
 async fn both_skeletons_pass_as_they_are_written() {
     let directory = tempfile::tempdir().unwrap();
-    for program in skeleton::write(&directory.path().join("new")).unwrap() {
+    for program in skeleton::write(&directory.path().join("new"), &skeleton::SKELETONS).unwrap() {
         let mut config = ExternalConfig::command([path(&program)]);
         config.environment.push(("PATH".to_owned(), PATH.to_owned()));
         let leases = directory.path().join("leases");
@@ -55,8 +55,9 @@ async fn both_skeletons_pass_as_they_are_written() {
 async fn a_skeleton_is_never_written_over_something() {
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join("adapter.py"), "mine").unwrap();
-    skeleton::write(directory.path()).unwrap_err();
+    skeleton::write(directory.path(), &skeleton::SKELETONS).unwrap_err();
     assert_eq!(std::fs::read_to_string(directory.path().join("adapter.py")).unwrap(), "mine");
+    assert!(!directory.path().join("adapter.sh").exists());
 }
 
 #[tokio::test]

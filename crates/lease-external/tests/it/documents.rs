@@ -48,7 +48,7 @@ async fn every_request_of_the_page_is_answered_by_both_skeletons() {
     let all = ["doctor", "acquire", "list", "resolve", "touch", "release", "cleanup"];
     assert_eq!(operations, all);
     let directory = tempfile::tempdir().unwrap();
-    for program in skeleton::write(directory.path()).unwrap() {
+    for program in skeleton::write(directory.path(), &skeleton::SKELETONS).unwrap() {
         let leases = directory.path().join("leases");
         for request in &requests {
             let said = answer(&program, &leases, request).await;
@@ -62,7 +62,7 @@ async fn every_request_of_the_page_is_answered_by_both_skeletons() {
 #[tokio::test]
 async fn every_exchange_of_the_page_is_as_it_is_printed() {
     let directory = tempfile::tempdir().unwrap();
-    skeleton::write(directory.path()).unwrap();
+    skeleton::write(directory.path(), &skeleton::SKELETONS).unwrap();
     let mut exchanges = 0;
     for block in blocks("console") {
         let mut lines = block.lines();

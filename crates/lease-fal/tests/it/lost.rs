@@ -3,19 +3,50 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Method, StatusCode};
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode};
+use lease_core::descriptor::Replay;
 use lease_core::engine::{Acquire, Left};
 use lease_core::journal::Change;
 use lease_core::retry::pause;
 use lease_core::store::LeaseWriter;
-use lease_core::{HostKey, Provider, Sighting, Spec};
-use lease_emulator::fal::{Concurrent, CreateAnomaly, Idempotency, KeySpace, Mismatch, WindowFrom};
-use lease_emulator::script::{Fault, Stage, Told};
+use lease_core::{HostKey, Provider, Secret, Sighting, Spec};
+use lease_emulator::fal::{
+    Concurrent, CreateAnomaly, FalCloud, Idempotency, KeySpace, Mismatch, WindowFrom,
+};
+use lease_emulator::script::{Fault, Scripted, Stage, Told};
+use lease_fal::{DESCRIPTOR, FalConfig, FalProvider};
+use lease_http::{Wire, WireError};
 
-use crate::bench::{Bench, ELSEWHERE, HOME, NEW_KEY};
+use crate::bench::{Bench, ELSEWHERE, HOME, KEY, NEW_KEY};
+use crate::wire::InProcess;
 
-/// What is between the end of our window and the end of fal's.
+/// Nothing is repeated from here on, and fal still remembers it.
 const AFTER_THE_WINDOW: Duration = Duration::from_secs(9 * 60 + 1);
+
+/// How long after the first one a repetition is begun.
+fn window() -> Duration {
+    let Replay::Key { window_ms } = DESCRIPTOR.replay else { panic!("fal has keys") };
+    Duration::from_millis(window_ms)
+}
+
+/// A wire on which every request hangs until just before its deadline.
+#[derive(Debug)]
+struct Slow(InProcess<Scripted<FalCloud>>);
+
+#[async_trait]
+impl Wire for Slow {
+    async fn exchange(
+        &self,
+        request: Request<Bytes>,
+        deadline: Duration,
+    ) -> Result<Response<Bytes>, WireError> {
+        let left = Duration::from_millis(10);
+        pause(deadline.saturating_sub(left)).await;
+        self.0.exchange(request, left).await
+    }
+}
 
 #[tokio::test(start_paused = true)]
 async fn a_lost_answer_is_settled_by_the_same_create() {
@@ -79,10 +110,23 @@ async fn a_process_that_dies_before_its_create_arrives_leaves_a_record_and_at_mo
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_create_is_never_repeated_after_nine_minutes_on_either_clock() {
+async fn a_create_that_made_nothing_is_given_up_also_by_whoever_comes_after_a_reboot() {
+    let bench = Bench::new();
+    bench.spoil_create(Fault::HangBefore);
+    let lease = bench.die_at(&bench.engine(), Stage::BeforeEffect).await;
+    bench.clock.boot_as(Some("boot-2"));
+    pause(AFTER_THE_WINDOW).await;
+    bench.reap(&lease).await;
+    assert!(bench.made().is_empty());
+    assert_eq!(bench.sent(&Method::POST), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_create_is_never_repeated_after_its_window_on_either_clock() {
     type Move = fn(&Bench);
-    let moves: [(&str, Move, Duration); 5] = [
+    let moves: [(&str, Move, Duration); 6] = [
         ("both clocks", |_| {}, AFTER_THE_WINDOW),
+        ("just after it", |_| {}, window() + Duration::from_secs(1)),
         ("the wall clock set forward", |it| it.clock.set_by(600), Duration::ZERO),
         ("the wall clock set back", |it| it.clock.set_by(-3_600), AFTER_THE_WINDOW),
         ("another boot", |it| it.clock.boot_as(Some("boot-2")), Duration::ZERO),
@@ -121,11 +165,24 @@ async fn whichever_way_fal_counts_its_ten_minutes_a_repetition_makes_no_second_i
             it.idempotency = Idempotency { window_from, ..Idempotency::default() };
         });
         let lease = bench.die_after_create().await;
-        pause(Duration::from_secs(8 * 60 + 50)).await;
+        pause(window().saturating_sub(Duration::from_secs(1))).await;
         bench.reap(&lease).await;
         assert_eq!(bench.sent(&Method::POST), 2, "{window_from:?}");
         bench.check_one_made_and_gone();
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_repetition_whose_requests_hang_until_their_deadlines_still_arrives_in_time() {
+    let bench = Bench::with(|it| it.idempotency.window_from = WindowFrom::FirstRequest);
+    let lease = bench.die_after_create().await;
+    pause(window().saturating_sub(Duration::from_secs(1))).await;
+    let wire = Arc::new(Slow(InProcess(Arc::clone(&bench.cloud))));
+    let slow = FalProvider::open(FalConfig::new(Some(Secret::new(KEY))), wire).unwrap();
+    bench.reap_once(&bench.engine_of(slow, None), &lease).await;
+    assert_eq!(bench.sent(&Method::POST), 2, "nothing was repeated, so this tested nothing");
+    bench.reap(&lease).await;
+    bench.check_one_made_and_gone();
 }
 
 #[tokio::test(start_paused = true)]
@@ -160,8 +217,8 @@ async fn a_repetition_that_meets_the_first_create_in_flight_makes_no_second_inst
 async fn another_key_of_the_same_workspace_does_not_repeat_a_create() {
     let bench = Bench::with(|it| it.idempotency.scope = KeySpace::ApiKey);
     let lease = bench.die_after_create().await;
-    bench.cloud.inner().revoke(crate::bench::KEY);
-    let rotated = || bench.engine_with(|it| it.key = Some(lease_core::Secret::new(NEW_KEY)));
+    bench.cloud.inner().revoke(KEY);
+    let rotated = || bench.engine_with(|it| it.key = Some(Secret::new(NEW_KEY)));
     bench.reap_by(&lease, rotated).await;
     assert_eq!(bench.sent(&Method::POST), 1);
     bench.check_one_made_and_gone();
@@ -172,11 +229,11 @@ async fn a_create_is_not_repeated_in_another_account() {
     let bench = Bench::new();
     let lease = bench.die_after_create().await;
     let admin = lease_emulator::fal::KeyScope::Admin;
-    bench.cloud.inner().set_key(crate::bench::KEY, ELSEWHERE, admin);
+    bench.cloud.inner().set_key(KEY, ELSEWHERE, admin);
     bench.reap_once(&bench.engine(), &lease).await;
     assert_eq!(bench.sent(&Method::POST), 1);
     assert!(bench.only_made().gone.is_none(), "nothing was proven, nothing was deleted");
-    bench.cloud.inner().set_key(crate::bench::KEY, HOME, admin);
+    bench.cloud.inner().set_key(KEY, HOME, admin);
     bench.reap(&lease).await;
     bench.check_one_made_and_gone();
 }
@@ -223,6 +280,20 @@ async fn a_twin_that_a_repetition_made_against_the_promise_is_found_and_given_ba
         bench.reap(claim.lease()).await;
         assert!(bench.made().iter().all(|it| it.gone.is_some()), "{:?}", bench.made());
     }
+}
+
+/// A twin that already answers and does not have its keys yet is still the lease's.
+#[tokio::test(start_paused = true)]
+async fn a_twin_that_refuses_the_key_at_first_is_not_taken_for_a_strangers() {
+    let bench = Bench::new();
+    bench.lan.delay_keys(Duration::from_secs(20 * 60));
+    let failed = CreateAnomaly::FailsAfter(StatusCode::INTERNAL_SERVER_ERROR);
+    bench.cloud.inner().add_anomaly(failed);
+    let failure = bench.engine().acquire(Acquire::new(Spec::new("fal"))).await.unwrap_err();
+    assert_eq!(bench.made().len(), 2, "there is no twin, so this tests nothing");
+    assert_eq!(failure.left, Left::MayExist, "{}", failure.error);
+    bench.reap(&failure.lease.unwrap()).await;
+    assert!(bench.made().iter().all(|it| it.gone.is_some()), "{:?}", bench.made());
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use lease_core::{
@@ -11,6 +12,7 @@ use lease_core::{
 use lease_emulator::{Birth, Machines};
 use ssh_key::PublicKey;
 use ssh_key::public::{Ed25519PublicKey, KeyData};
+use tokio::time::Instant;
 
 /// Machines by their addresses, each with the keys that it lets in. Clones are the same network.
 #[derive(Clone, Debug, Default)]
@@ -20,6 +22,8 @@ pub(crate) struct Lan(Arc<Mutex<Network>>);
 struct Network {
     /// Whom sshd lets in, and where it listens.
     door: Option<(String, u16)>,
+    /// How long after its boot a machine refuses everybody, because it does not have its keys yet.
+    keys_late_by: Duration,
     addresses: u32,
     up: BTreeMap<Ipv4Addr, Machine>,
     logins: Vec<Login>,
@@ -29,6 +33,13 @@ struct Network {
 struct Machine {
     id: String,
     keys: Vec<String>,
+    booted: Instant,
+}
+
+impl Machine {
+    fn new(id: &str, keys: Vec<String>) -> Self {
+        Self { id: id.to_owned(), keys, booted: Instant::now() }
+    }
 }
 
 /// One attempt of a lease to log in.
@@ -43,7 +54,17 @@ impl Lan {
     pub(crate) fn boot_last(&self, id: &str, key: &str) {
         let mut network = self.network();
         let address = nth(network.addresses - 1);
-        network.up.insert(address, Machine { id: id.to_owned(), keys: vec![key.to_owned()] });
+        network.up.insert(address, Machine::new(id, vec![key.to_owned()]));
+    }
+
+    /// Lets every machine answer that long before it has its keys.
+    pub(crate) fn delay_keys(&self, by: Duration) {
+        self.network().keys_late_by = by;
+    }
+
+    /// Gives the next machine the address that was given out last.
+    pub(crate) fn reuse_last_address(&self) {
+        self.network().addresses -= 1;
     }
 
     /// Makes every machine let in another user at another port than fal documents.
@@ -74,7 +95,8 @@ impl Lan {
         // Whoever else asks is refused, whatever the key.
         let (user, port) = network.door.as_ref().map_or(("ubuntu", 22), |it| (it.0.as_str(), it.1));
         let is_door = (reach.user.as_str(), reach.port) == (user, port);
-        Some(is_door && machine.keys.contains(&public_key(lease)))
+        let has_keys = machine.booted.elapsed() >= network.keys_late_by;
+        Some(is_door && has_keys && machine.keys.contains(&public_key(lease)))
     }
 }
 
@@ -87,7 +109,7 @@ impl Machines for Lan {
     }
 
     async fn boot(&self, birth: Birth) {
-        let machine = Machine { id: birth.id, keys: birth.authorized_keys };
+        let machine = Machine::new(&birth.id, birth.authorized_keys);
         self.network().up.insert(birth.address, machine);
     }
 

@@ -96,7 +96,7 @@ impl Site {
 async fn a_machine_whose_create_was_lost_is_leased_used_and_given_back() {
     let site = Site::open().await;
     site.lose_the_answer(0);
-    let engine = site.engine(Duration::from_secs(540));
+    let engine = site.engine(Duration::from_secs(400));
     let claim = engine.acquire(Acquire::new(Spec::new("fal"))).await.unwrap();
     site.check_usable(&engine, &claim).await;
     site.give_back(&engine, &claim).await;

@@ -143,6 +143,50 @@ async fn an_instance_that_takes_long_to_boot_is_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_machine_that_answers_before_it_has_its_keys_is_asked_again() {
+    let bench = Bench::new();
+    bench.lan.delay_keys(Duration::from_secs(60));
+    bench.spoil_create(Fault::LostAfter);
+    let never_again = || bench.engine_with(|it| it.replay_window = Duration::ZERO);
+    let claim = never_again().acquire(Acquire::new(Spec::new("fal"))).await.unwrap();
+    assert_eq!(claim.resources()[0].id().unwrap().as_str(), bench.only_made().id);
+    bench.reap(claim.lease()).await;
+    bench.check_one_made_and_gone();
+    // Somebody whose machine it is not is not asked all the time.
+    assert!(bench.lan.logins().len() < 20, "{} logins", bench.lan.logins().len());
+    // The same where nobody wants it any more, and the machine takes longer than any visit of a reaper.
+    let bench = Bench::new();
+    bench.lan.delay_keys(Duration::from_secs(20 * 60));
+    let lease = bench.die_after_create().await;
+    pause(WINDOW_OVER).await;
+    let outcome = bench.reap_once(&bench.engine(), &lease).await;
+    assert!(matches!(outcome, Outcome::Pending(_)), "{outcome:?}");
+    bench.reap(&lease).await;
+    bench.check_one_made_and_gone();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_login_at_an_address_that_two_instances_show_proves_neither() {
+    let bench = Bench::with(|it| it.delete_linger = Duration::from_secs(20 * 60));
+    let lease = bench.die_after_create().await;
+    bench.lan.reuse_last_address();
+    // An instance that is gone and still listed, with the address that ours has now.
+    let stale = bench.cloud.inner().plant(crate::bench::HOME, crate::bench::STRANGERS_KEY);
+    bench.cloud.inner().end(&stale).await;
+    pause(WINDOW_OVER).await;
+    let outcome = bench.reap_once(&bench.engine(), &lease).await;
+    let Outcome::Pending(pending) = outcome else { panic!("{outcome:?}") };
+    assert!(format!("{pending:?}").contains("no other instance shows"), "{pending:?}");
+    assert_eq!((bench.sent(&Method::DELETE), bench.lan.logins().len()), (0, 0));
+    bench.reap(&lease).await;
+    bench.check_one_made_and_gone();
+    let stale = format!("{}/{stale}", crate::bench::INSTANCES);
+    let deleted =
+        |it: &lease_emulator::script::Traced| it.method == Method::DELETE && it.path == stale;
+    assert!(!bench.cloud.trace().iter().any(deleted));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_create_that_never_took_effect_is_proven_absent_and_not_before_it_could_have_landed() {
     let bench = Bench::new();
     bench.spoil_create(Fault::LostBefore);

@@ -5,7 +5,9 @@ use std::time::Duration;
 use http::{Method, StatusCode};
 use lease_core::engine::{By, Outcome, Release};
 use lease_core::{Effect, ErrorKind, LeaseId, Phase, Provider as _};
-use lease_emulator::hetzner::{Fate, IpsOfDeleted, Policy, Refusal, Sight};
+use lease_emulator::hetzner::{
+    Fate, IpsOfDeleted, Limits, Policy, Refusal, Sight, Stock, ToldFirst,
+};
 use lease_emulator::script::{Fault, Matching, Plan, Times, Told};
 use serde_json::json;
 use tokio::time::timeout;
@@ -85,9 +87,53 @@ async fn a_create_that_may_have_happened_and_did_not_is_sent_again() {
         desk.bench.cloud.next_refusal(refusal);
         let claim = desk.acquire().await.unwrap_or_else(|it| panic!("{refusal:?}: {it}"));
         assert_eq!(desk.bench.ever("server"), 1, "{refusal:?}");
+        assert_eq!(claim.failed_candidates(), [], "{refusal:?}: another type was tried");
         assert_released(&desk.release(claim.lease()).await);
         desk.assert_clean();
     }
+}
+
+/// What the first delivery of a create used up is what the second one is turned down for, and that is no proof that
+/// nothing was made.
+#[tokio::test(start_paused = true)]
+async fn a_create_that_arrives_twice_makes_one_server_whatever_the_second_is_told() {
+    type Change = fn(&Desk);
+    let used_up: [(&str, Change); 3] = [
+        ("the address", |_| {}),
+        ("the limit", |it| {
+            let limits = Limits { servers: Some(1), ..Limits::default() };
+            it.bench.cloud.limit(PROJECT, limits);
+        }),
+        ("the last one", |it| it.bench.cloud.stock("cx23", "fsn1", Stock::Left(1))),
+    ];
+    for (what, change) in used_up {
+        let desk = Desk::new(Policy { told_first: ToldFirst::Means, ..Policy::default() });
+        change(&desk);
+        let posts = Matching::request(Method::POST, "/v1/servers");
+        let plan = desk.bench.script.plan(Plan::at(0, Fault::Twice).on(posts));
+        let claim = desk.acquire().await.unwrap_or_else(|it| panic!("{what}: {it}"));
+        assert_eq!(desk.bench.script.fired(plan), 1, "{what}");
+        let id = format!("server-{}", desk.bench.alive_id("server"));
+        assert_eq!(claim.resources()[2].id().unwrap().as_str(), id, "{what}");
+        assert_eq!(desk.bench.ever("server"), 1, "{what}");
+        assert_released(&desk.release(claim.lease()).await);
+        desk.assert_clean();
+    }
+}
+
+/// The same where nothing shows the server yet: an address in use is waited for.
+#[tokio::test(start_paused = true)]
+async fn an_address_in_use_means_a_server_that_is_not_shown_yet() {
+    let late = Duration::from_millis(1900);
+    let sight = Sight { listed_after: late, found_after: late, ..Sight::default() };
+    let policy = Policy { servers: sight, told_first: ToldFirst::Means, ..Policy::default() };
+    let desk = Desk::new(policy);
+    let posts = Matching::request(Method::POST, "/v1/servers");
+    desk.bench.script.plan(Plan::at(0, Fault::Twice).on(posts));
+    let claim = desk.acquire().await.unwrap();
+    assert_eq!(desk.bench.ever("server"), 1);
+    assert_released(&desk.release(claim.lease()).await);
+    desk.assert_clean();
 }
 
 /// A create that lands after its connection is long gone is found and given back.

@@ -149,6 +149,24 @@ async fn two_servers_with_the_same_marks_are_unclear_and_none_is_deleted_blindly
     desk.assert_clean();
 }
 
+/// Whoever copies a server copies its labels too. The copy is not the lease's, and the lease is not called gone either.
+#[tokio::test(start_paused = true)]
+async fn a_server_with_copied_marks_is_not_deleted_with_the_lease() {
+    let desk = Desk::new(Policy::default());
+    let claim = desk.acquire().await.unwrap();
+    let ours = desk.bench.alive().into_iter().find(|it| it.kind == "server").unwrap();
+    let copy = desk.bench.cloud.plant_server(PROJECT, "copy", ours.labels);
+    let outcome = desk.release(claim.lease()).await;
+    assert!(matches!(outcome, Outcome::Pending(_)), "{outcome:?}");
+    let is_it = |it: &lease_emulator::LedgerEntry| it.id == copy.to_string() && it.gone.is_none();
+    assert!(desk.bench.foreign().iter().any(is_it), "it was deleted");
+    let path = format!("/servers/{copy}");
+    desk.bench.ask(Method::PUT, &path, &json!({ "labels": {} })).await;
+    assert_released(&desk.release(claim.lease()).await);
+    assert!(desk.bench.foreign().iter().any(is_it), "it was deleted");
+    desk.assert_clean();
+}
+
 /// What others wrote stays.
 #[tokio::test(start_paused = true)]
 async fn a_new_deadline_keeps_the_labels_of_others() {

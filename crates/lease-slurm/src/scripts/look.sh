@@ -12,6 +12,7 @@ shared_listing
 if [ -d "$directory" ]; then
     part files ls -A1 "$directory"
     part submitted cat "$directory/submitted"
+    part said tail -c 1000 "$directory/submitted.said"
     part failed cat "$directory/failed"
     part endpoint cat "$directory/endpoint"
     part changed stat -c %Y "$directory"

@@ -15,9 +15,14 @@ if [ ! -d "$SHARED" ]; then part make mkdir "$SHARED"; fi
 if mkdir "$directory" 2>/dev/null; then
     if prepare 2>"$directory/log"; then
         fact prepared yes
-        # The answer is noted on the spot: without the note, the submission may still be on its way.
+        # The answer is noted on the spot: without the note, the submission may still be on its way. What sbatch says
+        # besides is kept for whoever looks later.
         # shellcheck disable=SC2016 # the inner shell expands it
-        part sbatch sh -c 'sbatch "$@" >"$0.part" && mv -f "$0.part" "$0" && cat "$0"' "$directory/submitted" \
+        part sbatch sh -c 'sbatch "$@" >"$0.part" 2>"$0.said"
+            code=$?
+            cat "$0.said" >&2
+            [ "$code" = 0 ] || exit "$code"
+            mv -f "$0.part" "$0" && cat "$0"' "$directory/submitted" \
             "$@" "$directory/job.sh" "$directory" "$nonce"
     else
         part log cat "$directory/log"

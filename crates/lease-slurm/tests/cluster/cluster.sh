@@ -5,6 +5,7 @@
 #
 # It prints `ready` once every node is idle. Then each line of standard input is one command, answered with `ok` or
 # `failed`:  stop | kill | hang | wake | start  munged | slurmctld | n1 | n2
+#            forget slurmctld  (it loses its state directory; stop it before)
 # At the end of input, whoever closed it, everything is ended by its own process number and DIR is removed.
 #
 # All daemons listen on the loopback; all files are below DIR, which must be empty or missing. As root, jobs belong to
@@ -145,6 +146,7 @@ configure() {
     case $(getent ahostsv4 "$HOST" | head -n 1) in 127.*) bind=NoCtldInAddrAny,NoInAddrAny ;; esac
     dd if=/dev/urandom of="$DIR/etc/munge.key" bs=128 count=1 status=none
     chmod 0400 "$DIR/etc/munge.key"
+    # A launch that failed is tried again once its credential has expired, which takes two minutes elsewhere.
     {
         cat <<CONF
 ClusterName=lease
@@ -153,7 +155,7 @@ SlurmctldPort=${ports[0]}
 SlurmUser=$daemon_user
 SlurmdUser=$daemon_user
 AuthType=auth/munge
-AuthInfo=socket=$DIR/run/munge.socket
+AuthInfo=socket=$DIR/run/munge.socket,cred_expire=30
 CredType=cred/munge
 ${bind:+CommunicationParameters=$bind}
 StateSaveLocation=$DIR/state
@@ -291,6 +293,7 @@ while read -r verb name; do
         hang) signal STOP "$name" ;;
         wake) signal CONT "$name" ;;
         start) start "$name" ;;
+        forget) ! runs "$name" && rm -rf "$DIR/state" && mkdir -m 700 "$DIR/state" ;;
         *) false ;;
     esac && echo ok || echo failed
 done

@@ -1,8 +1,12 @@
 //! A real Slurm cluster on this machine, one for all tests of a program that run at the same time, and gone with the last
 //! of them. Its script ends it, too, when this program is killed.
 
+pub(crate) mod login;
+
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, Weak};
@@ -16,14 +20,40 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 
 pub(crate) const PATH: &str = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin";
 
+/// What a cluster is made of; `cargo xtask cluster` installs it.
+const PROGRAMS: &[&str] = &[
+    "munged",
+    "slurmctld",
+    "slurmd",
+    "sbatch",
+    "sshd",
+    "ssh-keygen",
+    "nsenter",
+    "setpriv",
+    "unshare",
+];
+
+/// What one with accounting needs besides.
+const WITH_ACCOUNTING: &[&str] = &["slurmdbd", "mariadbd", "mariadb-install-db"];
+
 /// Longer than anything here takes on a busy machine; only a failing test waits that long.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 static SHARED: Mutex<Weak<Cluster>> = Mutex::new(Weak::new());
 
+/// Who starts a cluster, and so owns it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Owner {
+    /// Whoever runs the tests.
+    Starter,
+    /// Not the superuser.
+    PlainUser,
+}
+
 /// A running cluster.
 pub(crate) struct Cluster {
-    directory: TempDir,
+    path: PathBuf,
+    _directory: TempDir,
     /// Holds the script, which a plain user may not be able to read where it is from.
     _tools: TempDir,
     facts: BTreeMap<String, String>,
@@ -44,16 +74,40 @@ impl Cluster {
         started
     }
 
-    /// A cluster of one's own, to do harm to.
+    /// A cluster of one's own, to do harm to. The superuser starts one for everybody.
     pub(crate) fn start(settings: &[&str]) -> Self {
-        let directory = tempfile::Builder::new().prefix("lslm").tempdir().unwrap();
+        Self::start_for(Owner::Starter, settings)
+    }
+
+    /// A cluster that a plain user started, who owns its daemons, too; for the superuser that is an invented one.
+    pub(crate) fn of_plain_user(settings: &[&str]) -> Self {
+        Self::start_for(Owner::PlainUser, settings)
+    }
+
+    fn start_for(owner: Owner, settings: &[&str]) -> Self {
+        let more: &[&str] = if settings.contains(&"ACCOUNTING=1") { WITH_ACCOUNTING } else { &[] };
+        let missing: Vec<_> =
+            PROGRAMS.iter().chain(more).copied().filter(|it| !is_installed(it)).collect();
+        assert!(
+            missing.is_empty(),
+            "this test starts a real Slurm cluster, for which {} must be installed: run `cargo xtask cluster`, or leave \
+             these tests out with `cargo nextest run -E 'not binary(/^slurm_/)'`",
+            missing.join(", ")
+        );
         let tools = tempfile::tempdir().unwrap();
+        fs::set_permissions(tools.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let script = tools.path().join("cluster.sh");
         fs::write(&script, include_str!("cluster.sh")).unwrap();
-        let program = Program::new("/bin/bash")
-            .arg(script)
-            .arg(directory.path())
-            .args(settings.iter().copied())
+        let directory = tempfile::Builder::new().prefix("lslm").tempdir().unwrap();
+        fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let mut argv: Vec<OsString> = Vec::new();
+        if owner == Owner::PlainUser && rustix::process::geteuid().is_root() {
+            argv.extend(become_plain(tools.path(), directory.path()));
+        }
+        argv.extend(["/bin/bash".into(), script.into(), directory.path().join("c").into()]);
+        argv.extend(settings.iter().map(Into::into));
+        let program = Program::new(&argv[0])
+            .args(&argv[1..])
             .env("PATH", PATH)
             .stdin(Input::Pipe)
             .stderr(Stream::Inherit);
@@ -62,11 +116,12 @@ impl Cluster {
         let keeper = std::thread::spawn(move || keep(&program, &to_keep, &told));
         let first = answers.recv().unwrap();
         assert_eq!(first, "ready");
-        let facts = fs::read_to_string(directory.path().join("facts")).unwrap();
+        let facts = fs::read_to_string(directory.path().join("c/facts")).unwrap();
         let pairs = facts.lines().filter_map(|it| it.split_once('='));
         let facts = pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         Self {
-            directory,
+            path: directory.path().join("c"),
+            _directory: directory,
             _tools: tools,
             facts,
             orders: Some(orders),
@@ -76,7 +131,7 @@ impl Cluster {
     }
 
     pub(crate) fn path(&self) -> &Path {
-        self.directory.path()
+        &self.path
     }
 
     pub(crate) fn conf(&self) -> String {
@@ -113,6 +168,12 @@ impl Cluster {
             "--",
         ];
         words.map(str::to_owned).to_vec()
+    }
+
+    /// Whose the jobs are, where that is somebody else than who runs the tests: user and group.
+    pub(crate) fn ids(&self) -> Option<(u32, u32)> {
+        let number = |name: &str| self.facts.get(name).unwrap().parse().unwrap();
+        rustix::process::geteuid().is_root().then(|| (number("uid"), number("gid")))
     }
 
     pub(crate) fn user(&self) -> &str {
@@ -187,6 +248,26 @@ impl Drop for Cluster {
             assert!(!self.path().exists(), "the cluster left {}", self.path().display());
         }
     }
+}
+
+/// The words that make the superuser an invented user, who exists in one mount namespace only and owns `directory`.
+fn become_plain(tools: &Path, directory: &Path) -> Vec<OsString> {
+    const ID: u32 = 54321;
+    let users = fs::read_to_string("/etc/passwd").unwrap();
+    let users = format!("{users}plain:x:{ID}:{ID}::{}/c/home:/bin/bash\n", directory.display());
+    fs::write(tools.join("passwd"), users).unwrap();
+    std::os::unix::fs::chown(directory, Some(ID), Some(ID)).unwrap();
+    let script = format!(
+        "mount --bind \"$0\" /etc/passwd && hostname localhost && cd / && \
+         exec setpriv --reuid {ID} --regid {ID} --clear-groups \"$@\""
+    );
+    let words = ["unshare", "--mount", "--uts", "--propagation", "private", "/bin/sh", "-c"];
+    let words = words.into_iter().map(OsString::from);
+    words.chain([script.into(), tools.join("passwd").into()]).collect()
+}
+
+fn is_installed(program: &str) -> bool {
+    PATH.split(':').any(|it| Path::new(it).join(program).exists())
 }
 
 /// Runs the script in a runtime of its own, since the runtimes of tests end with them.

@@ -1,15 +1,18 @@
 //! A whole lease: acquire, use, release; alone, beside others, and with everything that a site may configure.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
+use std::time::Duration;
 
 use lease_core::engine::{By, Outcome, Release};
 use lease_core::host::HostKey;
+use lease_core::retry::{Bounds, Pace};
 use lease_core::{Provider as _, Sighting, Spec};
 use lease_process::{Limits, Program, output};
 
 use crate::bench::Bench;
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, PATIENCE};
 
 #[tokio::test]
 async fn a_lease_runs_a_command_and_leaves_nothing() {
@@ -128,7 +131,60 @@ async fn the_environment_of_the_caller_reaches_nothing() {
     let program = Program::new("/bin/sh").args(["-c", &script]);
     assert_eq!(output(&program, Limits::default()).await.unwrap().stdout, b"");
     bench.release(&claim).await;
-    assert_eq!(bench.cluster.state(&number).await, "CANCELLED");
+    // A box that finds its intent gone may be faster than the cancel.
+    let state = bench.cluster.state(&number).await;
+    assert!(["CANCELLED", "COMPLETED"].contains(&state.as_str()), "{state}");
+    bench.assert_clean().await;
+}
+
+/// Section 12, "published before sshd listens": whoever reads an endpoint can connect.
+#[tokio::test]
+async fn nothing_is_published_before_it_listens() {
+    let cluster = Cluster::shared();
+    let slow = cluster.path().join("home/slow-sshd").display().to_string();
+    fs::write(&slow, "#!/bin/sh\nsleep 1\nexec /usr/sbin/sshd \"$@\"\n").unwrap();
+    fs::set_permissions(&slow, fs::Permissions::from_mode(0o755)).unwrap();
+    let bench = Bench::with(cluster, |config| config.sshd = Some(slow));
+    let published = || {
+        let directory = fs::read_dir(bench.shared_dir()).ok()?.next()?.ok()?.path();
+        let text = fs::read_to_string(directory.join("endpoint")).ok()?;
+        text.lines().find_map(|it| it.strip_prefix("port ")).map(|it| it.parse::<u16>().unwrap())
+    };
+    let mut acquiring = Box::pin(bench.acquire());
+    let mut pace = Pace::start(
+        Bounds::within(PATIENCE).paused(Duration::from_millis(5), Duration::from_millis(5)),
+    );
+    let port = loop {
+        tokio::select! {
+            claim = &mut acquiring => panic!("nothing was published: {claim:?}"),
+            goes_on = pace.wait(None) => assert!(goes_on, "nothing is published"),
+        }
+        if let Some(port) = published() {
+            break port;
+        }
+    };
+    std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+    bench.release(&acquiring.await).await;
+    bench.assert_clean().await;
+}
+
+/// Section 12, "port chosen before binding".
+#[tokio::test]
+async fn a_port_that_somebody_has_is_not_taken_for_free() {
+    let bound = |port: u16| std::net::TcpListener::bind(("127.0.0.1", port));
+    let (_theirs, port) = loop {
+        let listener = bound(0).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        if port < u16::MAX && bound(port + 1).is_ok() {
+            break (listener, port);
+        }
+    };
+    let bench = Bench::with(Cluster::shared(), |config| {
+        (config.port_low, config.port_high) = (port, port + 1);
+    });
+    let claim = bench.acquire().await;
+    assert_eq!(claim.usable().unwrap().port, port + 1);
+    bench.release(&claim).await;
     bench.assert_clean().await;
 }
 

@@ -17,6 +17,7 @@ const AGAIN: &[&str] = &[
     "waiting::a_pending_job",
     "login_node::a_lease_works",
     "doctor::a_good_cluster",
+    "accounting::a_lease_works",
 ];
 
 /// The superuser runs this program again as an invented user, who exists in one mount namespace only. For anybody

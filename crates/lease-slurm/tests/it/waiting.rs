@@ -63,6 +63,20 @@ async fn a_refused_submission_leaves_nothing() {
     bench.assert_clean().await;
 }
 
+/// Words that are not known to be a refusal prove nothing, so the job is searched for; then they are told.
+#[tokio::test]
+async fn an_answer_of_sbatch_that_is_not_understood_is_told() {
+    let bench = Bench::with(Cluster::shared(), |config| {
+        config.sbatch_args = vec!["--clusters=elsewhere".to_owned()];
+        config.landing = Duration::from_secs(2);
+    });
+    let failure = bench.try_acquire(Spec::new("slurm")).await.unwrap_err();
+    assert!(failure.to_string().contains("sbatch said: "), "{failure}");
+    assert!(failure.to_string().contains("'elsewhere' can't be reached now"), "{failure}");
+    assert_eq!(failure.left, Left::Released);
+    bench.assert_clean().await;
+}
+
 /// Section 12, "a dead lease is ready".
 #[tokio::test]
 async fn a_job_that_was_cancelled_from_outside_is_not_called_ready() {

@@ -12,7 +12,7 @@ use crate::session::REQUEST_BYTES_MAX;
 const READ_ONLY: [&str; 7] =
     ["UID", "EUID", "PPID", "GROUPS", "BASHOPTS", "SHELLOPTS", "BASH_VERSINFO"];
 /// The wrapper and its own arguments beside the command's.
-const WRAPPER_ROOM_BYTES: usize = 8 * 1024;
+pub(super) const WRAPPER_ROOM_BYTES: usize = 12 * 1024;
 
 /// A command for the box. No shell reads it.
 #[derive(Clone, Default)]
@@ -29,6 +29,11 @@ impl Command {
     /// A command from its words.
     pub fn new<W: Into<Vec<u8>>>(argv: impl IntoIterator<Item = W>) -> Self {
         Self { argv: argv.into_iter().map(Into::into).collect(), ..Self::default() }
+    }
+
+    /// How much of a request its words need.
+    pub(crate) fn request_bytes(&self) -> usize {
+        self.argv.iter().map(|word| quoted_bytes(word) + 1).sum()
     }
 
     /// The absolute directory it starts in.
@@ -77,8 +82,9 @@ pub(crate) enum Setup {
 impl Setup {
     pub(crate) fn of(command: &Command) -> Result<Self> {
         command.check()?;
-        let bytes: usize = command.argv.iter().map(|word| quoted_bytes(word) + 1).sum();
-        if command.environment.is_empty() && bytes + WRAPPER_ROOM_BYTES < REQUEST_BYTES_MAX {
+        if command.environment.is_empty()
+            && command.request_bytes() + WRAPPER_ROOM_BYTES < REQUEST_BYTES_MAX
+        {
             return Ok(Self::Inline);
         }
         let mut script = b"set -- ".to_vec();

@@ -1,11 +1,20 @@
 //! What the box remembers of a run, and signals to it.
 
+use std::time::Duration;
+
+use lease_core::retry::Pace;
+
 use crate::box_root::BoxRoot;
 use crate::error::{Result, SshError};
+use crate::pace;
 use crate::session::Session;
 
-const STATE: &[u8] = include_bytes!("state.sh");
-const SIGNAL: &[u8] = include_bytes!("signal.sh");
+const STATE: &[u8] = concat!(include_str!("alive.sh"), include_str!("state.sh")).as_bytes();
+const SIGNAL: &[u8] = concat!(include_str!("alive.sh"), include_str!("signal.sh")).as_bytes();
+/// How long a record may be half written.
+const WRITING_TIME_MAX: Duration = Duration::from_secs(2);
+/// What the log's writer ends with when somebody closed the stream for the command.
+const CLOSED: i32 = 137;
 
 /// What the box remembers of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +52,7 @@ pub enum JobSignal {
 
 /// The lines of `state.sh`.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each says whether one line is there")]
 pub(super) struct Record {
     pub(super) started: bool,
     pub(super) nonce: Option<String>,
@@ -50,6 +60,50 @@ pub(super) struct Record {
     pub(super) pid: Option<i32>,
     pub(super) alive: bool,
     pub(super) exit: Option<i32>,
+    /// Whether the box logs what the command prints.
+    pub(super) logged: bool,
+    /// Whether the log is complete.
+    pub(super) end: bool,
+    /// Whether a relay ended before its stream did, while the connection was there.
+    pub(super) unrelayed: bool,
+    pub(super) out: Log,
+    pub(super) err: Log,
+}
+
+/// What is known of one stream's log.
+#[derive(Debug, Default)]
+pub(super) struct Log {
+    /// How long it is; known where it was asked for, and where the log is not everything.
+    pub(super) logged: u64,
+    /// What its writer ended with, where that is not success.
+    status: i32,
+    /// What was relayed, and not logged.
+    beyond: u64,
+    /// What was read from the command, and neither logged nor relayed.
+    dropped: u64,
+}
+
+impl Log {
+    /// How much, at the least, cannot be had any more by somebody who has the first `bytes` bytes.
+    pub(super) fn missing(&self, bytes: u64) -> u64 {
+        if self.status == 0 || self.status == CLOSED {
+            return 0;
+        }
+        (self.logged + self.beyond + self.dropped).saturating_sub(bytes)
+    }
+}
+
+impl From<Record> for JobState {
+    fn from(record: Record) -> Self {
+        match record {
+            Record { started: false, .. } => Self::Absent,
+            Record { exit: Some(code), .. } => Self::Finished(code),
+            Record { why: Some(why), .. } => Self::Refused { why },
+            Record { alive: true, pid: Some(pid), .. } => Self::Running { pid },
+            Record { pid: Some(_), .. } => Self::Killed,
+            Record { .. } => Self::Refused { why: "it has no record of a start".to_owned() },
+        }
+    }
 }
 
 impl Session {
@@ -61,15 +115,7 @@ impl Session {
     /// # Cancel safety
     /// It changes nothing.
     pub async fn job(&self, root: &BoxRoot, run: &str) -> Result<JobState> {
-        let record = record(self, root, run).await?;
-        Ok(match record {
-            Record { started: false, .. } => JobState::Absent,
-            Record { exit: Some(code), .. } => JobState::Finished(code),
-            Record { why: Some(why), .. } => JobState::Refused { why },
-            Record { alive: true, pid: Some(pid), .. } => JobState::Running { pid },
-            Record { pid: Some(_), .. } => JobState::Killed,
-            Record { .. } => JobState::Refused { why: "it has no record of a start".to_owned() },
-        })
+        Ok(record(self, root, run).await?.into())
     }
 
     /// Sends a signal to the whole process group of a run. Returns whether there was one to send it to.
@@ -95,11 +141,36 @@ impl Session {
 }
 
 pub(super) async fn record(session: &Session, root: &BoxRoot, run: &str) -> Result<Record> {
+    asked(session, (root, run), b"").await
+}
+
+/// The record with the lengths of the logs.
+pub(super) async fn record_with_sizes(
+    session: &Session,
+    root: &BoxRoot,
+    run: &str,
+) -> Result<Record> {
+    asked(session, (root, run), b"sizes").await
+}
+
+async fn asked(
+    session: &Session,
+    (root, run): (&BoxRoot, &str),
+    sizes: &'static [u8],
+) -> Result<Record> {
     super::check_run(run)?;
     let (doing, records) = ("asking about a run", root.records());
-    let reply = session.script(doing, STATE, &[records.as_bytes(), run.as_bytes()], &[]).await?;
-    parse(&String::from_utf8_lossy(&reply.expect_success(doing)?))
-        .ok_or(SshError::Box { doing, detail: "the record makes no sense".to_owned() })
+    let args = [records.as_bytes(), run.as_bytes(), sizes];
+    let mut pace = Pace::start(pace::looks(WRITING_TIME_MAX));
+    loop {
+        let reply = session.script(doing, STATE, &args, &[]).await?;
+        let record = parse(&String::from_utf8_lossy(&reply.expect_success(doing)?))
+            .ok_or(SshError::Box { doing, detail: "the record makes no sense".to_owned() })?;
+        // The guard is made and written in two steps.
+        if !record.started || record.nonce.is_some() || !pace.wait(None).await {
+            return Ok(record);
+        }
+    }
 }
 
 fn parse(text: &str) -> Option<Record> {
@@ -114,7 +185,24 @@ fn parse(text: &str) -> Option<Record> {
             "pid" => record.pid = Some(value.parse().ok()?),
             "alive" => record.alive = true,
             "exit" => record.exit = Some(value.parse().ok()?),
-            _ => return None,
+            "logged" => record.logged = true,
+            "end" => record.end = true,
+            "unrelayed" => record.unrelayed = true,
+            _ => {
+                let (stream, name) = name.split_once('_')?;
+                let log = match stream {
+                    "out" => &mut record.out,
+                    "err" => &mut record.err,
+                    _ => return None,
+                };
+                match name {
+                    "logged" => log.logged = value.parse().ok()?,
+                    "status" => log.status = value.parse().ok()?,
+                    "beyond" => log.beyond = value.parse().ok()?,
+                    "dropped" => log.dropped = value.parse().ok()?,
+                    _ => return None,
+                }
+            }
         }
     }
     Some(record)

@@ -10,27 +10,32 @@
 
 mod command;
 mod copy;
+mod follow;
 mod job;
 mod stream;
+mod wrapper;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 pub use command::{Command, Input, Sink, Streams};
+pub(crate) use copy::carry;
+pub use follow::{Followed, Relays, Sinks, Until};
 pub use job::{JobSignal, JobState};
 use lease_core::retry::Pace;
 use openssh::Child;
 pub use stream::{Reader, Writer};
+pub(crate) use wrapper::LOG_BYTES_MAX;
 
 use self::command::Setup;
-use self::stream::{Outlet, inlet};
+use self::stream::{Outlet, Read, Rest, inlet};
+use self::wrapper::wrapper;
 use crate::box_root::BoxRoot;
 use crate::error::{Result, SshError};
 use crate::files::random_text;
 use crate::pace;
 use crate::session::{End, Ends3, Session};
 
-const WRAPPER: &[u8] = include_bytes!("wrapper.sh");
 const PREPARE: &[u8] = include_bytes!("prepare.sh");
 /// What the wrapper ends with when it does not start the command. A command may end with it too; the job's record tells.
 const NOT_STARTED: i32 = 222;
@@ -53,6 +58,29 @@ pub enum Outcome {
         /// What was seen of the loss.
         detail: String,
     },
+}
+
+/// What goes before the script that runs the command, and shifts its own arguments away.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Before<'a> {
+    /// The part of the script.
+    pub(crate) script: &'a [u8],
+    /// Its arguments.
+    pub(crate) args: &'a [Vec<u8>],
+    /// The nonce of the attempt.
+    pub(crate) nonce: &'a str,
+    /// How the box looks at its files after the command.
+    pub(crate) look: &'a str,
+}
+
+/// How the channel of a command ended.
+enum Ending {
+    /// The command ended with this code.
+    Code(i32),
+    /// It ended with this code, and its output did not come over this channel to its end.
+    Unrelayed(i32),
+    /// There is no status.
+    Broken(String),
 }
 
 /// A command on the box.
@@ -86,8 +114,26 @@ impl Session {
         command: &Command,
         streams: Streams,
     ) -> Result<Running> {
+        self.start_after((root, run), command, streams, None).await
+    }
+
+    /// As [`Session::start`], after a part of the script that decides whether the command starts at all.
+    pub(crate) async fn start_after(
+        &self,
+        (root, run): (&BoxRoot, &str),
+        command: &Command,
+        streams: Streams,
+        before: Option<Before<'_>>,
+    ) -> Result<Running> {
         check_run(run)?;
-        let nonce = random_text(16)?;
+        let nonce = match &before {
+            Some(before) => before.nonce.to_owned(),
+            None => random_text(16)?,
+        };
+        let look = match &before {
+            Some(before) => before.look,
+            None => crate::sync::look_of(self.link.files()),
+        };
         let (records, directory) = (root.records(), command.directory(root)?);
         let setup = Setup::of(command)?;
         if let Setup::Sent(script) = &setup {
@@ -95,19 +141,22 @@ impl Session {
             let doing = "preparing a run";
             self.script(doing, PREPARE, &args, script).await?.expect_success(doing)?;
         }
-        let mut args =
-            vec![records.as_bytes(), directory.as_bytes(), run.as_bytes(), nonce.as_bytes()];
+        let mut args: Vec<&[u8]> =
+            before.iter().flat_map(|it| it.args).map(Vec::as_slice).collect();
+        args.extend([records.as_bytes(), directory.as_bytes(), run.as_bytes(), nonce.as_bytes()]);
         match &setup {
             Setup::Inline => {
-                args.push(b"");
+                args.extend([b"".as_slice(), look.as_bytes()]);
                 args.extend(command.argv.iter().map(Vec::as_slice));
             }
-            Setup::Sent(_) => args.push(b"setup"),
+            Setup::Sent(_) => args.extend([b"setup".as_slice(), look.as_bytes()]),
         }
         let (writer, stdin) = inlet(streams.stdin)?;
         let (out, stdout) = Outlet::new(streams.stdout)?;
         let (err, stderr) = Outlet::new(streams.stderr)?;
-        let child = self.open(WRAPPER, &args, Ends3 { stdin, stdout, stderr }).await?;
+        let mut script = before.map_or_else(Vec::new, |it| it.script.to_vec());
+        script.extend(wrapper(self.link.settings.log_bytes_max));
+        let child = self.open(&script, &args, Ends3 { stdin, stdout, stderr }).await?;
         let (session, root, run) = (self.clone(), root.clone(), run.to_owned());
         Ok(Running { session, root, run, nonce, child, stdin: writer, stdout: out, stderr: err })
     }
@@ -122,6 +171,11 @@ impl Running {
     /// The reading end of the command's standard output, once, if it is a pipe.
     pub fn take_stdout(&mut self) -> Option<Reader> {
         self.stdout.take()
+    }
+
+    /// Puts the reading end of standard error back.
+    pub(crate) fn put_stderr_back(&mut self, reader: Reader) {
+        self.stderr.put_back(reader);
     }
 
     /// The reading end of the command's standard error, once, if it is a pipe.
@@ -139,29 +193,46 @@ impl Running {
     /// # Cancel safety
     /// After a cancelled call the command goes on; [`Session::job`] tells.
     pub async fn wait(self) -> Result<Outcome> {
+        let (session, root, run) = (self.session.clone(), self.root.clone(), self.run.clone());
+        match self.ending().await? {
+            Ending::Code(code) => Ok(Outcome::Finished(code)),
+            Ending::Unrelayed(code) => {
+                let detail = "the box stopped relaying the output".to_owned();
+                Ok(Outcome::TransportLost { job: Some(JobState::Finished(code)), detail })
+            }
+            Ending::Broken(detail) => session.after_loss(&root, &run, detail).await,
+        }
+    }
+
+    /// Waits as [`Running::wait`] does, and leaves open what a loss means.
+    async fn ending(self) -> Result<Ending> {
         let Self { session, root, run, nonce, child, stdin, stdout, stderr } = self;
         drop(stdin);
-        tokio::join!(stdout.drain(), stderr.drain());
+        let drained = async |outlet: Outlet, stream| {
+            if outlet.drain().await == Read::InPart {
+                let _: Rest = session.close_stream(&root, &run, stream).await;
+            }
+        };
+        tokio::join!(drained(stdout, "out"), drained(stderr, "err"));
         match crate::session::end_of(child).await {
             End::Code(NOT_STARTED) => {
                 let record = job::record(&session, &root, &run).await?;
-                match record.nonce {
-                    Some(it) if it == nonce && record.why.is_none() => {
-                        Ok(Outcome::Finished(NOT_STARTED))
+                match (record.nonce, record.why, record.exit) {
+                    (Some(it), None, Some(code)) if it == nonce && record.unrelayed => {
+                        Ok(Ending::Unrelayed(code))
                     }
-                    Some(it) if it != nonce => Err(SshError::AlreadyStarted { run }),
-                    Some(_) | None => {
-                        Err(SshError::NotStarted { detail: record.why.unwrap_or_default() })
-                    }
+                    (Some(it), None, _) if it == nonce => Ok(Ending::Code(NOT_STARTED)),
+                    (Some(it), ..) if it != nonce => Err(SshError::AlreadyStarted { run }),
+                    (_, why, _) => Err(SshError::NotStarted { detail: why.unwrap_or_default() }),
                 }
             }
             // ssh itself says 255 when it fails, so this one number is checked against the record.
             End::Code(255) => match settled(&session, &root, &run).await {
-                Some(JobState::Finished(255)) => Ok(Outcome::Finished(255)),
-                job => Ok(Outcome::TransportLost { job, detail: "ssh ended with 255".to_owned() }),
+                Some(JobState::Finished(255)) => Ok(Ending::Code(255)),
+                _ => Ok(Ending::Broken("ssh ended with 255".to_owned())),
             },
-            End::Code(code) => Ok(Outcome::Finished(code)),
-            End::Broken(detail) => session.after_loss(&root, &run, detail).await,
+            End::Code(code) => Ok(Ending::Code(code)),
+            End::Broken(detail) => Ok(Ending::Broken(detail)),
         }
     }
 }

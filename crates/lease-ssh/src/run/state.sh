@@ -1,16 +1,28 @@
-# Says what is known about a job, one `name=value` a line. $1 records, $2 run id.
+# Says what is known about a job, one `name=value` a line. $1 records, $2 run id, $3 "sizes" to count the logs.
 lease_job=$1/jobs/$2
-[ -d "$lease_job/start" ] || { echo none=; exit 0; }
+[ -e "$lease_job/start" ] || { echo none=; exit 0; }
 echo started=
-for lease_name in nonce why; do
-  if read -r lease_value 2>/dev/null <"$lease_job/start/$lease_name"; then printf '%s=%s\n' "$lease_name" "$lease_value"; fi
-done
+lease_nonce=
+read -r lease_nonce lease_pid lease_since 2>/dev/null <"$lease_job/start" || :
+[ -z "$lease_nonce" ] || printf 'nonce=%s\npid=%s\n' "$lease_nonce" "$lease_pid"
+if read -r lease_value 2>/dev/null <"$lease_job/why"; then printf 'why=%s\n' "$lease_value"; fi
 # Alive is asked before the status is read: the status is written while the shell is alive.
-lease_pid=
-read -r lease_pid 2>/dev/null <"$lease_job/pid" || :
-if [ -n "$lease_pid" ]; then
-  printf 'pid=%s\n' "$lease_pid"
-  kill -0 "$lease_pid" 2>/dev/null && echo alive=
-fi
+if [ -n "$lease_nonce" ] && lease_alive "$lease_pid" "$lease_since"; then echo alive=; fi
 if read -r lease_value 2>/dev/null <"$lease_job/exit"; then printf 'exit=%s\n' "$lease_value"; fi
+[ ! -e "$lease_job/out" ] || echo logged=
+[ ! -e "$lease_job/end" ] || echo end=
+[ ! -e "$lease_job/unrelayed" ] || echo unrelayed=
+for lease_name in out err; do
+  lease_file=$lease_job/$lease_name
+  if [ -n "$3" ] || [ -e "$lease_file.status" ]; then
+    printf '%s_logged=%s\n' "$lease_name" "$(($(wc -c 2>/dev/null <"$lease_file")))"
+  fi
+  [ -e "$lease_file.status" ] || continue
+  # What was not logged: the shell's number for the death at the limit, and what was counted beyond.
+  read -r lease_value <"$lease_file.status" && printf '%s_status=%s\n' "$lease_name" "$lease_value"
+  while read -r lease_value lease_word _; do
+    case $lease_word in bytes) printf '%s_beyond=%s\n' "$lease_name" "$lease_value" ;; esac
+  done 2>/dev/null <"$lease_file.beyond"
+  if read -r lease_value 2>/dev/null <"$lease_file.dropped"; then printf '%s_dropped=%s\n' "$lease_name" "$lease_value"; fi
+done
 exit 0

@@ -29,7 +29,9 @@ pub type Writer = pipe::Sender;
 #[derive(Debug)]
 pub struct Reader {
     source: Receiver,
-    /// Dropped at the end of the stream, or with the reader.
+    /// What was read and is to be read again.
+    held: Vec<u8>,
+    /// Told at the end of the stream, dropped with a reader that saw none.
     open: Option<oneshot::Sender<()>>,
 }
 
@@ -54,7 +56,7 @@ impl Outlet {
         let (writer, source) = pipe::pipe().map_err(|error| SshError::lost(&error))?;
         let writer = writer.into_blocking_fd().map_err(|error| SshError::lost(&error))?;
         let (open, ended) = oneshot::channel();
-        let reader = Some(Reader { source, open: Some(open) });
+        let reader = Some(Reader { source, held: Vec::new(), open: Some(open) });
         Ok((Self { reader, target, ended: Some(ended) }, Stdio::from(writer)))
     }
 
@@ -63,16 +65,36 @@ impl Outlet {
         if self.target.is_some() { None } else { self.reader.take() }
     }
 
+    /// Puts the reading end back.
+    pub(super) fn put_back(&mut self, reader: Reader) {
+        self.reader = Some(reader);
+    }
+
     /// Copies to the descriptor if there is one, and waits for the stream's end. An end that nobody took is closed.
-    pub(super) async fn drain(mut self) {
+    pub(super) async fn drain(mut self) -> Read {
         let reader = self.reader.take();
         if let (Some(reader), Some(target)) = (reader, self.target) {
             pump(reader, tokio::fs::File::from_std(File::from(target))).await;
         }
-        if let Some(ended) = self.ended {
-            // Nothing is ever sent; the sender's end is the message.
-            drop(ended.await);
-        }
+        let Some(ended) = self.ended else { return Read::Whole };
+        if ended.await.is_ok() { Read::Whole } else { Read::InPart }
+    }
+}
+
+/// How much of a stream was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Read {
+    /// All of it, or it was never to be read.
+    Whole,
+    /// Its reader was dropped before its end.
+    InPart,
+}
+
+impl Reader {
+    /// Puts bytes back that were read.
+    pub(crate) fn put_back(&mut self, mut bytes: Vec<u8>) {
+        bytes.append(&mut self.held);
+        self.held = bytes;
     }
 }
 
@@ -82,6 +104,12 @@ impl AsyncRead for Reader {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if !self.held.is_empty() {
+            let count = self.held.len().min(buffer.remaining());
+            buffer.put_slice(&self.held[..count]);
+            self.held.drain(..count);
+            return Poll::Ready(Ok(()));
+        }
         let before = buffer.filled().len();
         let asked = buffer.remaining() > 0;
         let polled = Pin::new(&mut self.source).poll_read(cx, buffer);
@@ -90,8 +118,9 @@ impl AsyncRead for Reader {
             Poll::Ready(Ok(())) => asked && buffer.filled().len() == before,
             Poll::Ready(Err(_)) => true,
         };
-        if ended {
-            self.open = None;
+        if ended && let Some(open) = self.open.take() {
+            let heard = open.send(());
+            tracing::trace!(?heard, "a stream ended");
         }
         polled
     }
@@ -126,5 +155,80 @@ pub(super) async fn pump(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWri
     .await;
     if let Err(error) = copied {
         tracing::debug!(%error, "a stream ended early");
+    }
+}
+
+/// A sink with the number of the bytes that are behind it.
+#[derive(Debug)]
+pub(super) struct Counted<W> {
+    to: W,
+    bytes: u64,
+    /// Whether it took no more once.
+    is_closed: bool,
+}
+
+impl<W> Counted<W> {
+    pub(super) fn new(to: W, bytes: u64) -> Self {
+        Self { to, bytes, is_closed: false }
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+}
+
+impl<W: AsyncWrite + Unpin> Counted<W> {
+    /// Writes all of it and counts what was written, also when this is cancelled in between.
+    async fn pass_on(&mut self, mut chunk: &[u8]) -> io::Result<()> {
+        while !chunk.is_empty() {
+            let written = self.to.write(chunk).await?;
+            if written == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            self.bytes += written as u64;
+            chunk = &chunk[written..];
+        }
+        self.to.flush().await
+    }
+}
+
+/// What is done with a stream whose sink takes no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rest {
+    /// It is read and thrown away.
+    Discard,
+    /// It is closed.
+    Close,
+}
+
+/// Copies a stream to its end. Once the sink takes no more, `closed` says what is done with the rest.
+pub(super) async fn deliver<W: AsyncWrite + Unpin>(
+    mut from: impl AsyncRead + Unpin,
+    to: &mut Counted<W>,
+    closed: impl AsyncFnOnce() -> Rest,
+) {
+    let mut closed = Some(closed);
+    let mut chunk = vec![0; CHUNK_BYTES];
+    loop {
+        if to.is_closed
+            && let Some(closed) = closed.take()
+            && closed().await == Rest::Close
+        {
+            return;
+        }
+        match from.read(&mut chunk).await {
+            Ok(0) => return,
+            Ok(read) if to.is_closed => to.bytes += read as u64,
+            Ok(read) => {
+                if let Err(error) = to.pass_on(&chunk[..read]).await {
+                    tracing::debug!(%error, "a sink takes no more");
+                    to.is_closed = true;
+                }
+            }
+            Err(error) => {
+                tracing::debug!(%error, "a stream ended early");
+                return;
+            }
+        }
     }
 }

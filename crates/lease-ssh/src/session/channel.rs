@@ -17,7 +17,7 @@ const STDOUT_BYTES_MAX: u64 = 256 * 1024 * 1024;
 /// How much of a script's complaints is kept.
 const STDERR_BYTES_MAX: u64 = 64 * 1024;
 /// One argument of the shell that sshd starts may hold 128 KiB on Linux.
-pub(crate) const REQUEST_BYTES_MAX: usize = 120_000;
+pub(crate) const REQUEST_BYTES_MAX: usize = 128_000;
 
 /// How a channel ended.
 #[derive(Clone, Debug, PartialEq, Eq)]

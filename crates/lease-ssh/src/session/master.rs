@@ -43,7 +43,7 @@ const LOGIN_TIME_EXTRA: Duration = Duration::from_secs(30);
 /// The place of one lease's connection, whether it is open or not.
 #[derive(Clone, Debug)]
 pub(crate) struct Link {
-    pub(super) settings: Arc<Settings>,
+    pub(crate) settings: Arc<Settings>,
     pub(super) files: LeaseFiles,
     control: PathBuf,
 }
@@ -57,6 +57,11 @@ impl Link {
 
     pub(crate) fn lease(&self) -> &str {
         self.files.lease()
+    }
+
+    /// The lease's own files.
+    pub(crate) fn files(&self) -> &LeaseFiles {
+        &self.files
     }
 
     pub(crate) fn control(&self) -> &Path {

@@ -1,16 +1,26 @@
-# Marks the tree as being changed, removes what is gone, and looks for what is in the way.
-# $1 root, $2 nonce; a tar with the lists on standard input. Answers with NUL-ended paths that are in the way.
+# Marks the tree as being changed, removes what is gone, and looks for what is in the way. $1 root, $2 nonce, $3 and $4
+# the state that the client saw; a tar with the lists on standard input. Answers with NUL-ended paths that are in the way.
 umask 077
 LC_ALL=C; export LC_ALL
-records=$1/.lease/sync
-cd "$records" || exit 1
-[ "$(cat owner 2>/dev/null)" = "$2" ] || { echo superseded; exit 0; }
-lists=$records/in.$2
-mkdir -- "$lists" && tar -x -f - -C "$lists" || exit 1
-[ -e "$lists/complete" ] || { echo "the lists are cut off" >&2; exit 1; }
-# From here until the seal the tree is neither the old nor the new one, and the manifest covers both.
-printf '%s\n' "$2" >dirty.tmp && mv -f -- dirty.tmp dirty && mv -f -- "$lists/union" manifest || exit 1
-cd "$1/work" || exit 1
+lease_sync=$1/.lease/sync
+cd "$lease_sync" || exit 1
+lease_lock || { echo "the box's tree is locked" >&2; exit 1; }
+lease_held='' lease_held_boot=''
+[ ! -f generation ] || read -r lease_held lease_held_boot <generation || :
+if [ "${lease_held:--} ${lease_held_boot:--}" != "$3 $4" ]; then
+  lease_unlock
+  echo superseded
+  exit 0
+fi
+# What a sync that died has left half done.
+rm -rf -- in.* complete.* retract.*
+lists=$lease_sync/in.$2
+mkdir -- "$lists" && tar -x -f - -C "$lists" || { lease_unlock; exit 1; }
+[ -e "$lists/complete" ] || { echo "the lists are cut off" >&2; lease_unlock; exit 1; }
+# From here until the seal the tree is neither the old nor the new one, and the records cover both.
+printf 'dirty %s\n' "$2" >generation && mv -f -- "$lists/union" manifest && rm -f -- log || { lease_unlock; exit 1; }
+cd "$1/work" || { lease_unlock; exit 1; }
+trap lease_unlock EXIT
 # Keeps those of its arguments that are not below a symbolic link, and hands them over.
 # shellcheck disable=SC2016
 below='for path do

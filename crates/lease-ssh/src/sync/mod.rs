@@ -1,32 +1,59 @@
-//! Making a directory on the box equal to a local tree. The one seam: what is sent and how is private to this module.
+//! Making a directory on the box equal to a local tree, as cheaply as what is known allows.
 //!
-//! [`plan`] says which files belong to the tree, [`sync`] sends them. Today each sync sends every file as one tar stream
-//! in three channels: *begin* claims the sync and reads what the last one put there, *clear* writes the marker and
-//! removes what is gone, *apply* unpacks and seals. The box keeps in `<root>/.lease/sync`:
+//! A client keeps a [`Mirror`]: what the box holds, and the name of the generation in which it holds it. A request names
+//! the generation it expects, and the box does nothing when it is in another one, when a change was not completed, or
+//! when a command has changed files of ours. A small change travels in the request that starts the command
+//! (`patch.sh`), a large one in steps of its own (`clear.sh`, `apply.sh`, `seal.sh`). Whatever is not as expected leads
+//! to a question (`survey.sh`), and at the worst to sending everything. `docs/data-plane.md` has the states.
 //!
-//! * `manifest` – the paths that syncs put there, each ended by a NUL. While a sync is going on it is the union of old
-//!   and new, so that a sync that dies in the middle forgets nothing of ours.
-//! * `dirty` – there from the first change until the manifest is right again.
-//! * `owner` – the nonce of the sync that began last. An older one stops at its next step.
-//!
-//! On the box only paths from the manifest are deleted (invariant I14), and nothing is written or removed through a
+//! On the box only paths of the records are deleted (invariant I14), and nothing is written or removed through a
 //! symbolic link. The local tree is only read.
 
-mod list;
-mod matcher;
+mod flow;
+mod mirror;
+mod patch;
 mod paths;
+mod records;
 mod remote;
-mod stream;
+mod script;
+mod warm;
 
 use std::path::PathBuf;
 
-pub use list::{Entry, Kind, Plan, Skipped, Source, Tree, WhySkipped, plan};
+use lease_tree::{Compare, Scan, Skipped, Source};
 
-use self::paths::PathSet;
-use self::remote::Remote;
+use self::flow::Flow;
+pub use self::mirror::Mirror;
+pub(crate) use self::mirror::look_of;
+pub use self::warm::Started;
 use crate::box_root::BoxRoot;
 use crate::error::Result;
 use crate::session::Session;
+
+/// What is done about files of the tree that something on the box has changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Drift {
+    /// The tree's files are sent again.
+    #[default]
+    Overwrite,
+    /// The box's files stay until the tree's change.
+    Keep,
+    /// It is an error.
+    Fail,
+}
+
+/// What is to be on the box.
+#[derive(Debug)]
+pub struct Order<'a> {
+    /// What is known about the box; brought up to date.
+    pub mirror: &'a mut Mirror,
+    /// The tree as it is.
+    pub scan: &'a Scan,
+    /// What is done about what the box has changed.
+    pub drift: Drift,
+    /// How files are compared that both sides have.
+    pub compare: Compare,
+}
 
 /// What a sync did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,38 +70,29 @@ pub struct SyncReport {
     pub skipped: Vec<Skipped>,
     /// Whether an earlier sync of this box had not been completed.
     pub repaired: bool,
+    /// Which files of the tree something on the box had changed.
+    pub drifted: Vec<PathBuf>,
+    /// Whether the box can tell what its commands change.
+    pub sees_drift: bool,
 }
 
-/// Makes `<root>/work` on the box equal to the tree: afterwards it holds every file of the plan, none that an earlier
+/// Makes `<root>/work` on the box equal to the tree: afterwards it holds every file of the scan, none that an earlier
 /// sync put there and that is not in the tree any more, and untouched whatever else was made on the box.
 ///
 /// Directories appear with the files in them; an empty directory is not sent. Files keep their permission bits (without
-/// set-user-id) and their modification time in whole seconds; hard links arrive as copies.
+/// set-user-id); hard links arrive as copies. The first sync of a box keeps modification times in whole seconds, later
+/// ones leave them to the box.
 ///
 /// # Errors
 /// [`SshError::Blocked`](crate::SshError::Blocked) when files made on the box are in the way,
-/// [`SshError::BoxFull`](crate::SshError::BoxFull), [`SshError::BoxLacks`](crate::SshError::BoxLacks),
-/// [`SshError::Superseded`](crate::SshError::Superseded), and those of [`plan`]. After any error the next sync repairs.
+/// [`SshError::Drifted`](crate::SshError::Drifted) when that was asked for,
+/// [`SshError::BoxFull`](crate::SshError::BoxFull), [`SshError::BoxLacks`](crate::SshError::BoxLacks), and
+/// [`SshError::Superseded`](crate::SshError::Superseded). After any error the next sync repairs.
 ///
 /// # Cancel safety
-/// A cancelled sync leaves the marker on the box; the next one repairs.
-pub async fn sync(session: &Session, tree: &Tree, root: &BoxRoot) -> Result<SyncReport> {
-    let plan = plan(tree).await?;
-    let remote = Remote::new(session, root)?;
-    let began = remote.begin().await?;
-    let new = PathSet::new(plan.entries.iter().map(|entry| entry.path.clone()));
-    let removed = remote.clear(&began.manifest, &new).await?;
-    let applied = remote.apply(&tree.root, &plan, &began).await?;
-    let mut skipped = plan.skipped;
-    skipped.extend(applied.left_out);
-    Ok(SyncReport {
-        source: plan.source,
-        sent_files: applied.sent_files,
-        sent_bytes: applied.sent_bytes,
-        removed,
-        skipped,
-        repaired: began.dirty,
-    })
+/// A cancelled sync leaves the box marked; the next one repairs.
+pub async fn sync(session: &Session, root: &BoxRoot, order: Order<'_>) -> Result<SyncReport> {
+    Flow::new(session, root, order).alone().await
 }
 
 /// The relative path as the box sees it.

@@ -3,10 +3,9 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::{member, path_of};
-use crate::error::{Result, SshError};
+use super::member;
 
-/// Relative paths of files and symbolic links, sorted.
+/// Relative paths, sorted.
 #[derive(Clone, Debug, Default)]
 pub(super) struct PathSet(BTreeSet<PathBuf>);
 
@@ -15,38 +14,13 @@ impl PathSet {
         Self(paths.into_iter().collect())
     }
 
-    /// Reads a list in which each path is ended by a NUL. A path that leads outside makes the whole list unusable.
-    pub(super) fn parse(bytes: &[u8]) -> Result<Self> {
-        let wrong = |why: &str| SshError::Box {
-            doing: "reading the manifest",
-            detail: format!(
-                "{why}; remove `.lease/sync/manifest` beside the tree on the box if you trust the tree"
-            ),
-        };
-        let Some(list) = bytes.strip_suffix(&[0]) else {
-            return if bytes.is_empty() {
-                Ok(Self::default())
-            } else {
-                Err(wrong("it is cut off"))
-            };
-        };
-        let mut set = BTreeSet::new();
-        for path in list.split(|it| *it == 0) {
-            if !is_inside(path) {
-                return Err(wrong("a path leads outside of the tree"));
-            }
-            set.insert(path_of(path.to_vec()));
-        }
-        Ok(Self(set))
-    }
-
     /// The list in which each path is ended by a NUL.
     pub(super) fn listing(&self) -> Vec<u8> {
-        listing(self.0.iter().map(PathBuf::as_path))
+        listing(self.iter())
     }
 
-    pub(super) fn contains(&self, path: &Path) -> bool {
-        self.0.contains(path)
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Path> {
+        self.0.iter().map(PathBuf::as_path)
     }
 
     pub(super) fn union(&self, other: &Self) -> Self {
@@ -85,9 +59,16 @@ pub(super) fn listing<'a>(paths: impl IntoIterator<Item = &'a Path>) -> Vec<u8> 
     bytes
 }
 
-/// Whether the path stays below the directory it is relative to, and is written in the one way that we write.
-pub(super) fn is_inside(path: &[u8]) -> bool {
-    !path.is_empty() && path.split(|it| *it == b'/').all(|part| !matches!(part, b"" | b"." | b".."))
+/// The list that the box looks at after commands: one a line, as its `find` prints them. A name with a newline is not
+/// looked at, because the tools that every box has cannot tell it from two.
+pub(super) fn watched<'a>(paths: impl IntoIterator<Item = &'a Path>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for path in paths.into_iter().map(member).filter(|it| !it.contains(&b'\n')) {
+        bytes.extend_from_slice(b"./");
+        bytes.extend(path);
+        bytes.push(b'\n');
+    }
+    bytes
 }
 
 #[cfg(test)]
@@ -99,21 +80,10 @@ mod tests {
     }
 
     #[test]
-    fn a_manifest_that_leads_outside_is_refused() {
-        assert_eq!(PathSet::parse(b"").unwrap().len(), 0);
-        assert_eq!(PathSet::parse(b"a\0b/c\0").unwrap().len(), 2);
-        for bad in [&b"a"[..], b"/a\0", b"../a\0", b"a/../b\0", b"a//b\0", b"\0", b"./a\0", b"a/\0"]
-        {
-            assert!(PathSet::parse(bad).is_err(), "{bad:?}");
-        }
-    }
-
-    #[test]
-    fn names_survive_the_listing() {
-        let odd = [&b"-rf"[..], b"a\nb", b"\xff\xfe", b"a b", b"'\"$(x)"];
-        let all = PathSet::new(odd.iter().map(|it| path_of(it.to_vec())));
-        let back = PathSet::parse(&all.listing()).unwrap();
-        assert!(odd.iter().all(|it| back.contains(&path_of(it.to_vec()))));
+    fn a_name_with_a_newline_is_not_looked_at() {
+        let odd = set(&["a\nb", "-rf", "a b"]);
+        assert_eq!(watched(odd.iter()), b"./-rf\n./a b\n");
+        assert_eq!(odd.listing(), b"-rf\0a\nb\0a b\0".to_vec());
     }
 
     #[test]

@@ -163,6 +163,25 @@ pub(crate) fn tree_at(root: &Path) -> Tree {
     }
 }
 
+/// The tree as it is now.
+pub(crate) async fn scan(
+    tree: &Tree,
+    known: Option<&lease_tree::Manifest>,
+) -> Result<lease_ssh::Scan, lease_ssh::SshError> {
+    let now = tempfile::tempfile().unwrap().metadata().unwrap().modified().unwrap();
+    let now = now.duration_since(std::time::UNIX_EPOCH).unwrap();
+    let now = lease_core::Timestamp::from_millis(u64::try_from(now.as_millis()).unwrap());
+    Ok(lease_ssh::scan(tree, known, now).await?)
+}
+
+/// The sorted paths of a tree.
+pub(crate) fn names(scan: &lease_ssh::Scan) -> Vec<String> {
+    let mut names: Vec<_> =
+        scan.manifest().entries().map(|it| it.path.to_str().unwrap().to_owned()).collect();
+    names.sort();
+    names
+}
+
 pub(crate) fn mode_of(path: &Path) -> u32 {
     fs::symlink_metadata(path).unwrap().permissions().mode() & 0o777
 }

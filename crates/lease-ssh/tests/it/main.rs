@@ -3,6 +3,11 @@
 
 mod connection;
 mod fixture;
+mod job_limits;
+mod jobs;
 mod runs;
+mod scripts;
 mod sync_trouble;
 mod syncing;
+mod warm;
+mod warm_odds;

@@ -6,9 +6,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use lease_ssh::{SshError, WhySkipped, plan};
+use lease_ssh::{SshError, WhySkipped};
 
-use crate::fixture::{Box, sh, tree_at};
+use crate::fixture::{Box, scan, sh, tree_at};
 use crate::syncing::{Case, git};
 
 #[tokio::test]
@@ -116,7 +116,9 @@ async fn a_manifest_that_leads_outside_is_refused() {
     case.put("a", "x");
     case.sync().await;
     fs::write(case.it.at("outside"), "x").unwrap();
-    fs::write(case.it.at("box/.lease/sync/manifest"), b"../../outside\0").unwrap();
+    fs::write(case.it.at("box/.lease/sync/manifest"), b"- 0 0 - ../../outside\0").unwrap();
+    // A client that knows the box does not ask.
+    fs::remove_file(case.it.at("keys").join(crate::fixture::LEASE).join("mirror")).unwrap();
     let refused = case.try_sync().await.unwrap_err();
     assert!(refused.to_string().contains("manifest"), "{refused}");
     assert!(case.it.at("outside").exists());
@@ -188,8 +190,8 @@ async fn a_tree_that_is_not_there_is_named() {
     let case = Case::new().await;
     for path in ["nowhere", "file"] {
         fs::write(case.it.at("file"), "x").unwrap();
-        let error = plan(&tree_at(&case.it.at(path))).await.unwrap_err();
-        assert!(matches!(error, SshError::Storage { .. }), "{error:?}");
+        let error = scan(&tree_at(&case.it.at(path)), None).await.unwrap_err();
+        assert!(matches!(error, SshError::Tree(_)), "{error:?}");
     }
     case.it.end().await;
 }

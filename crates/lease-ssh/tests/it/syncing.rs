@@ -6,9 +6,9 @@ use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
-use lease_ssh::{Session, Source, SshError, SyncReport, WhySkipped, plan, sync};
+use lease_ssh::{Compare, Drift, Order, Session, Source, SshError, SyncReport, WhySkipped, sync};
 
-use crate::fixture::{Box, mode_of, tool, tree_at};
+use crate::fixture::{Box, LEASE, mode_of, names, scan, tool, tree_at};
 
 /// A box, a connection to it, and a tree.
 pub(crate) struct Case {
@@ -46,7 +46,15 @@ impl Case {
     }
 
     pub(crate) async fn try_sync(&self) -> Result<SyncReport, SshError> {
-        sync(&self.session, &tree_at(&self.tree), &self.it.root).await
+        self.sync_with(Drift::Overwrite).await
+    }
+
+    pub(crate) async fn sync_with(&self, drift: Drift) -> Result<SyncReport, SshError> {
+        let tree = tree_at(&self.tree);
+        let mut mirror = self.it.client.mirror(LEASE, &self.it.root, &tree).unwrap();
+        let scan = scan(&tree, mirror.manifest()).await?;
+        let order = Order { mirror: &mut mirror, scan: &scan, drift, compare: Compare::Stamps };
+        sync(&self.session, &self.it.root, order).await
     }
 
     pub(crate) async fn sync(&self) -> SyncReport {
@@ -142,7 +150,7 @@ async fn deletions_are_limited_to_what_a_sync_put_there_i14() {
         case.remove(path);
     }
     let report = case.sync().await;
-    assert_eq!((report.removed, report.sent_files), (4, 1));
+    assert_eq!((report.removed, report.sent_files), (4, 0));
     for path in ["gone", "dir", "deep", "mixed/gone"] {
         case.lacks(path);
     }
@@ -296,11 +304,12 @@ async fn without_git_the_walk_says_so() {
     }
     fs::remove_dir_all(case.tree.join(".git")).unwrap();
     case.put(".leaseignore", "not\n");
-    let listed = plan(&tree_at(&case.tree)).await.unwrap();
-    assert_eq!(listed.source, Source::Walk { why: "it is not a git tree" });
-    let names: Vec<_> =
-        listed.entries.iter().map(|it| it.path.to_str().unwrap().to_owned()).collect();
-    assert_eq!(names, [".gitignore", ".leaseignore", "a.c", "sub/.gitignore", "sub/.hidden"]);
+    let listed = scan(&tree_at(&case.tree), None).await.unwrap();
+    assert_eq!(listed.source(), Source::Walk { why: "it is not a git tree" });
+    assert_eq!(
+        names(&listed),
+        [".gitignore", ".leaseignore", "a.c", "sub/.gitignore", "sub/.hidden"]
+    );
     case.it.end().await;
 }
 
@@ -312,18 +321,19 @@ async fn leaseignore_holds_for_git_trees() {
         case.put(path, "12345");
     }
     git(&case.tree, &["add", "."]).await;
-    let listed = plan(&tree_at(&case.tree)).await.unwrap();
-    let names: Vec<_> =
-        listed.entries.iter().map(|it| it.path.to_str().unwrap().to_owned()).collect();
-    assert_eq!(names, [".leaseignore", "a.c", "keep.bin", "sub/data/x"]);
-    assert_eq!(listed.bytes(), 15 + 30);
+    let listed = scan(&tree_at(&case.tree), None).await.unwrap();
+    assert_eq!(names(&listed), [".leaseignore", "a.c", "keep.bin", "sub/data/x"]);
+    assert_eq!(listed.manifest().bytes(), 15 + 30);
     let mut narrowed = tree_at(&case.tree);
     narrowed.ignore = vec!["*.c".to_owned()];
-    let listed = plan(&narrowed).await.unwrap();
-    let names: Vec<_> = listed.entries.iter().map(|it| it.path.to_str().unwrap()).collect();
-    assert_eq!(names, [".leaseignore", "keep.bin", "sub/data/x"], "the caller's patterns hold too");
+    let listed = scan(&narrowed, None).await.unwrap();
+    assert_eq!(
+        names(&listed),
+        [".leaseignore", "keep.bin", "sub/data/x"],
+        "the caller's patterns hold too"
+    );
     case.put(".leaseignore", "[z-a]\n");
-    assert!(plan(&tree_at(&case.tree)).await.unwrap_err().to_string().contains("line 1"));
+    assert!(scan(&tree_at(&case.tree), None).await.unwrap_err().to_string().contains("line 1"));
     case.it.end().await;
 }
 

@@ -1,0 +1,116 @@
+//! An adapter that a repository brings: run only after a person's word, and found again from everywhere after that.
+
+use std::fs;
+
+use crate::installation::{CLEAN_WITHIN, Deadline, Process, eventually};
+use crate::site::{Site, adapter};
+
+/// A site whose repository brings its adapter by a relative path; the user has configured nothing.
+fn brought() -> Site {
+    let site = Site::new();
+    fs::copy(adapter("machines.py"), site.installation.tree().join("adapter.py")).unwrap();
+    write(&site, "");
+    site
+}
+
+fn write(site: &Site, more: &str) {
+    let lines = site.settings("./adapter.py".as_ref());
+    // What a repository may never say is left out.
+    let is_own = |it: &str| {
+        let it = it.trim_start();
+        it.starts_with("settle") || it.starts_with("landing")
+    };
+    let lines: Vec<_> = lines.lines().filter(|it| !is_own(it)).collect();
+    let lines = lines.join("\n") + "\n";
+    let text = format!("provider: external\nproviders:\n  external:\n{lines}{more}");
+    fs::write(site.installation.tree().join("lease.yaml"), text).unwrap();
+    let own = "providers:\n  external:\n    settle: 100ms\n    landing: 300ms\n";
+    fs::create_dir_all(site.at("home/.config/lease")).unwrap();
+    fs::write(site.at("home/.config/lease/config.yaml"), own).unwrap();
+}
+
+#[track_caller]
+fn refused(site: &Site, what: &str) {
+    for words in [&["run", "--", "true"][..], &["acquire"], &["provider", "sizes", "external"]] {
+        let ended = site.lease(words);
+        assert_eq!((ended.code, ended.stdout.as_slice()), (125, &b""[..]), "{}", ended.stderr);
+        assert_eq!(ended.stderr.lines().count(), 1, "{}", ended.stderr);
+        assert!(ended.failure().contains(what), "{}", ended.stderr);
+        assert!(ended.failure().contains("; run: lease trust /"), "{}", ended.stderr);
+    }
+    assert_eq!(site.log(), Vec::<String>::new(), "nothing of the repository was run");
+}
+
+#[test]
+fn a_repositorys_adapter_is_run_after_trust_and_a_changed_file_asks_again() {
+    let site = brought();
+    refused(&site, "sets providers.external.command in line 4, which a repository could abuse");
+    assert_eq!(site.lease(&["trust"]).code, 0);
+    site.check_run();
+    fs::remove_file(site.at("adapter/log")).unwrap();
+    write(&site, "    account: other\n");
+    refused(&site, "has changed since it was trusted");
+    assert_eq!(site.lease(&["trust"]).code, 0);
+    site.check_run();
+}
+
+#[test]
+fn an_adapter_whose_text_changed_asks_again() {
+    let site = brought();
+    assert_eq!(site.lease(&["trust"]).code, 0);
+    let program = site.installation.tree().join("adapter.py");
+    let text = fs::read_to_string(&program).unwrap();
+    fs::write(&program, text + "# changed\n").unwrap();
+    refused(&site, "has changed since it was trusted");
+}
+
+#[test]
+fn what_a_trusted_repository_leased_is_given_back_from_everywhere() {
+    let site = brought();
+    assert_eq!(site.lease(&["trust"]).code, 0);
+    let acquired = site.lease(&["acquire", "--slug", "calm-otter"]);
+    assert_eq!(acquired.code, 0, "{}", acquired.stderr);
+    // The file is gone, and so is the directory that one stood in.
+    fs::remove_file(site.installation.tree().join("lease.yaml")).unwrap();
+    let ended = site.lease(&["exec", "calm-otter", "--", "echo", "here"]);
+    assert_eq!((ended.code, ended.stdout.as_slice()), (0, &b"here\n"[..]), "{}", ended.stderr);
+    let elsewhere = |words: &[&str]| {
+        let output = site.command(words).current_dir(site.at("home")).output().unwrap();
+        crate::installation::Ended::of(&output)
+    };
+    assert_eq!(elsewhere(&["touch", "calm-otter", "--max-age", "1h"]).code, 0);
+    let planned = elsewhere(&["cleanup"]);
+    assert_eq!(planned.code, 0, "{}", planned.stderr);
+    assert_eq!(site.left().len(), 1, "it is not over yet");
+    let released = elsewhere(&["release", "calm-otter"]);
+    assert_eq!(released.code, 0, "{}", released.stderr);
+    site.assert_clean();
+}
+
+#[test]
+fn the_reaper_and_cleanup_end_what_a_trusted_repository_leased() {
+    let site = brought();
+    assert_eq!(site.lease(&["trust"]).code, 0);
+    for slug in ["one-oak", "two-oak"] {
+        assert_eq!(site.lease(&["acquire", "--slug", slug]).code, 0);
+    }
+    fs::remove_file(site.installation.tree().join("lease.yaml")).unwrap();
+    assert_eq!(site.lease(&["touch", "one-oak", "--max-age", "1ms"]).code, 0);
+    eventually(Deadline::after(CLEAN_WITHIN), || site.left().len() == 1).unwrap();
+    // Without a reaper, for instance after a reboot, the next one that is started starts the others.
+    for reaper in site.installation.processes().iter().filter(|it| it.is_reaper()) {
+        reaper.kill();
+    }
+    let none = || !site.installation.processes().iter().any(Process::is_reaper);
+    eventually(Deadline::after(CLEAN_WITHIN), none).unwrap();
+    assert_eq!(site.lease(&["reaper", "run"]).code, 0);
+    assert!(
+        eventually(Deadline::after(CLEAN_WITHIN), || {
+            let status = site.installation.json(&["reaper", "status"]);
+            status["unwatched"].as_array().is_some_and(Vec::is_empty)
+        })
+        .is_ok()
+    );
+    assert_eq!(site.lease(&["release", "--all"]).code, 0);
+    site.assert_clean();
+}

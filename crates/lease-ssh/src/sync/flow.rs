@@ -1,0 +1,350 @@
+//! What is done next to make the box hold the tree, from what is known and from what the box answers.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use lease_core::retry::{Bounds, Pace};
+use lease_tree::{Content, Delta, Held, Manifest};
+
+use super::mirror::{Known, Look};
+use super::patch::Patch;
+use super::paths::PathSet;
+use super::remote::{Remote, Survey, Times};
+use super::{Drift, Order, SyncReport, script};
+use crate::box_root::BoxRoot;
+use crate::error::{Result, SshError};
+use crate::files::random_text;
+use crate::session::{REQUEST_BYTES_MAX, Reply, Session};
+
+/// How long it is tried when others sync the same box.
+const TURNS_TIME_MAX: Duration = Duration::from_secs(60);
+/// How often the box may answer otherwise than it has just said it would.
+const ROUNDS_MAX: u32 = 24;
+/// What a request needs beside the arguments of a patch and the command.
+const SCRIPT_ROOM_BYTES: usize = 24 * 1024;
+
+/// What a request brings along, and what it means when the box accepts it.
+#[derive(Debug)]
+pub(super) struct Step {
+    /// The nonce of the attempt.
+    pub(super) nonce: String,
+    pub(super) script: Vec<u8>,
+    pub(super) args: Vec<Vec<u8>>,
+    known: Known,
+    patch: Option<(u64, u64, u64)>,
+}
+
+impl Step {
+    pub(super) fn look(&self) -> &'static str {
+        self.known.tools.look.test()
+    }
+}
+
+/// What the box answered to a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// It holds the tree, and goes on.
+    Started,
+    /// It did nothing, or marked its tree, for this reason.
+    Refused(String),
+}
+
+impl Answer {
+    /// Reads the line of ours out of what came on standard error, and gives back what is not ours. `None` when the line
+    /// is not there.
+    pub(super) fn take(said: &mut Vec<u8>, nonce: &str) -> Option<Self> {
+        let head = format!("lease-1 {nonce} ").into_bytes();
+        let start = said.windows(head.len()).position(|it| it == head)?;
+        let end = start + said[start..].iter().position(|it| *it == b'\n')?;
+        let word = String::from_utf8_lossy(&said[start + head.len()..end]).into_owned();
+        said.drain(start..=end);
+        Some(match word.strip_prefix("refused ") {
+            Some(why) => Self::Refused(why.to_owned()),
+            None => Self::Started,
+        })
+    }
+}
+
+pub(super) struct Flow<'a> {
+    session: &'a Session,
+    root: &'a BoxRoot,
+    pub(super) order: Order<'a>,
+    known: Option<Known>,
+    /// Whether what commands left was looked at in this flow.
+    looked: bool,
+    /// Whether the box needs to be told although nothing differs.
+    renew: bool,
+    /// Whether everything was sent in this flow. A file that changes all the time is left out then, and not tried again.
+    sent: bool,
+    rounds: u32,
+    turns: Pace,
+    pub(super) report: SyncReport,
+}
+
+impl<'a> Flow<'a> {
+    pub(super) fn new(session: &'a Session, root: &'a BoxRoot, order: Order<'a>) -> Self {
+        let report = SyncReport {
+            source: order.scan.source(),
+            sent_files: 0,
+            sent_bytes: 0,
+            removed: 0,
+            skipped: order.scan.skipped(),
+            repaired: false,
+            drifted: Vec::new(),
+            sees_drift: true,
+        };
+        let known = order.mirror.known.clone();
+        let pauses = (Duration::from_millis(50), Duration::from_secs(1));
+        let turns = Pace::start(Bounds::within(TURNS_TIME_MAX).paused(pauses.0, pauses.1));
+        Self {
+            session,
+            root,
+            order,
+            known,
+            looked: false,
+            renew: false,
+            sent: false,
+            rounds: 0,
+            turns,
+            report,
+        }
+    }
+
+    /// The next request, with room for so many bytes of the command's own.
+    pub(super) async fn next(&mut self, command_bytes: usize) -> Result<Step> {
+        loop {
+            self.rounds += 1;
+            if self.rounds > ROUNDS_MAX {
+                return Err(SshError::Superseded);
+            }
+            let Some(known) = self.known.clone() else {
+                self.settle(Sending::WhatDiffers).await?;
+                continue;
+            };
+            if self.sent {
+                return self.step(script::check(), known, None);
+            }
+            let delta = self.delta(&known.manifest).await?;
+            if delta.is_empty() && !self.renew {
+                let manifest = delta.refreshed().unwrap_or_else(|| known.manifest.clone());
+                return self.step(script::check(), Known { manifest, ..known }, None);
+            }
+            let room = REQUEST_BYTES_MAX.saturating_sub(command_bytes + SCRIPT_ROOM_BYTES);
+            let tools = known.tools.clone();
+            let packed = blocking(move || Patch::of(&delta, &tools, room)).await??;
+            match packed {
+                Some(patch) => return self.step(script::patch(), known, Some(patch)),
+                None => self.settle(Sending::InSteps).await?,
+            }
+        }
+    }
+
+    fn step(&self, script: Vec<u8>, known: Known, patch: Option<Patch>) -> Result<Step> {
+        let nonce = random_text(16)?;
+        let looked: &[u8] = if self.looked { b"looked" } else { b"" };
+        let mut args: Vec<Vec<u8>> = vec![
+            self.root.as_str().into(),
+            nonce.clone().into(),
+            known.generation.clone().into(),
+            looked.to_vec(),
+        ];
+        let Some(patch) = patch else {
+            return Ok(Step { nonce, script, args, known, patch: None });
+        };
+        args.extend(patch.args);
+        let known =
+            Known { generation: patch.generation, manifest: patch.manifest, tools: known.tools };
+        let done = Some((patch.sent_files, patch.sent_bytes, patch.removed));
+        Ok(Step { nonce, script, args, known, patch: done })
+    }
+
+    /// Takes note that the box accepted a step. What is to be written down is returned.
+    pub(super) fn accepted(&mut self, step: Step) -> Known {
+        if let Some((files, bytes, removed)) = step.patch {
+            self.report.sent_files += files;
+            self.report.sent_bytes += bytes;
+            self.report.removed += removed;
+        }
+        self.report.sees_drift = step.known.tools.look != Look::Never;
+        self.renew = false;
+        step.known
+    }
+
+    /// Takes note that the box did not accept a step.
+    pub(super) async fn refused(&mut self, why: &str) -> Result<()> {
+        tracing::debug!(why, "the box does not hold what was expected");
+        self.sent = false;
+        match why {
+            // Something is in the way, or the change failed: the steps say what, and remove links of the box's own.
+            "blocked" | "failed" => self.settle(Sending::InSteps).await,
+            "busy" => Err(SshError::Superseded),
+            _ => self.settle(Sending::WhatDiffers).await,
+        }
+    }
+
+    /// Brings the tree there without a command.
+    pub(super) async fn alone(mut self) -> Result<SyncReport> {
+        self.settle(Sending::WhatDiffers).await?;
+        loop {
+            let mut step = self.next(0).await?;
+            if step.patch.is_some() {
+                step.script = script::patch_alone();
+                let args: Vec<&[u8]> = step.args.iter().map(Vec::as_slice).collect();
+                let doing = "sending the changes";
+                let reply = self.session.script(doing, &step.script, &args, &[]).await?;
+                let Reply { end, mut stderr, .. } = reply;
+                match Answer::take(&mut stderr, &step.nonce) {
+                    Some(Answer::Started) => {}
+                    Some(Answer::Refused(why)) => {
+                        self.refused(&why).await?;
+                        continue;
+                    }
+                    None => {
+                        Reply { end, stdout: Vec::new(), stderr }.expect_success(doing)?;
+                        let detail = "it did not answer".to_owned();
+                        return Err(SshError::Box { doing, detail });
+                    }
+                }
+            }
+            let known = self.accepted(step);
+            self.order.mirror.keep(known)?;
+            return Ok(self.report);
+        }
+    }
+
+    async fn delta(&self, held: &Manifest) -> Result<Delta> {
+        let (held, scan, compare) = (held.clone(), self.order.scan.clone(), self.order.compare);
+        Ok(blocking(move || Delta::between(&held, &scan, compare)).await??)
+    }
+
+    /// Asks the box what it holds, and sends in steps what is too much for one request. Others that sync the same box are
+    /// waited for.
+    async fn settle(&mut self, sending: Sending) -> Result<()> {
+        loop {
+            match self.settle_once(sending).await {
+                Err(SshError::Superseded) if self.turns.wait(None).await => {}
+                other => return other,
+            }
+        }
+    }
+
+    async fn settle_once(&mut self, sending: Sending) -> Result<()> {
+        let remote = Remote::new(self.session, self.root)?;
+        let generation = self.known.as_ref().map(|it| it.generation.as_str());
+        let survey = remote.survey(generation).await?;
+        self.looked = true;
+        self.report.repaired |= survey.is_dirty();
+        self.report.sees_drift = survey.tools.look != Look::Never;
+        let ours = match (&survey.records, &self.known) {
+            (Some(records), _) => records.paths(),
+            (None, Some(known)) => paths(&known.manifest),
+            (None, None) => PathSet::default(),
+        };
+        let held = match self.held(&survey) {
+            Some(manifest) if !survey.drift.is_empty() => Some(self.drifted(manifest, &survey)?),
+            held => held,
+        };
+        if let (Some(manifest), Sending::WhatDiffers) = (&held, sending) {
+            let (generation, tools) = (survey.generation().to_owned(), survey.tools);
+            self.known = Some(Known { generation, tools, manifest: manifest.clone() });
+            return Ok(());
+        }
+        self.known = None;
+        let known = self.send((&remote, &survey), &ours, held).await?;
+        self.order.mirror.keep(known.clone())?;
+        (self.known, self.renew, self.sent) = (Some(known), false, true);
+        Ok(())
+    }
+
+    /// What the box holds, where that is known of every file.
+    fn held(&self, survey: &Survey) -> Option<Manifest> {
+        match (&survey.records, &self.known) {
+            _ if !survey.whole => None,
+            (Some(records), _) => records.clone().manifest(),
+            (None, known) => known.as_ref().map(|it| it.manifest.clone()),
+        }
+    }
+
+    /// What the box holds, with what was changed there as something that nobody knows.
+    fn drifted(&mut self, manifest: Manifest, survey: &Survey) -> Result<Manifest> {
+        // The box reports it until it is told.
+        self.renew = true;
+        let listed: HashSet<&Path> = survey.drift.iter().map(PathBuf::as_path).collect();
+        // A directory that is none any more has taken everything below it along.
+        let is_changed = |path: &Path| path.ancestors().any(|it| listed.contains(it));
+        let paths: Vec<PathBuf> = manifest
+            .entries()
+            .map(|it| it.path)
+            .filter(|it| is_changed(it))
+            .map(ToOwned::to_owned)
+            .collect();
+        if paths.is_empty() {
+            return Ok(manifest);
+        }
+        if self.order.drift == Drift::Fail {
+            return Err(SshError::Drifted { paths });
+        }
+        self.report.drifted.extend(paths);
+        self.report.drifted.sort();
+        self.report.drifted.dedup();
+        if self.order.drift == Drift::Keep {
+            return Ok(manifest);
+        }
+        let unknown = Content::of(b"what the box has made of it");
+        let held = manifest.entries().filter_map(|it| {
+            let content = if is_changed(it.path) { Some(unknown) } else { it.content };
+            Some(Held {
+                path: it.path.to_owned(),
+                kind: it.kind,
+                permissions: it.permissions,
+                bytes: it.bytes,
+                content: content?,
+            })
+        });
+        let doing = "reading what the box has changed";
+        let detail = || "the list makes no sense".to_owned();
+        Manifest::of_held(held).ok_or_else(|| SshError::Box { doing, detail: detail() })
+    }
+
+    /// Sends in steps what the box lacks.
+    async fn send(
+        &mut self,
+        (remote, survey): (&Remote<'_>, &Survey),
+        ours: &PathSet,
+        held: Option<Manifest>,
+    ) -> Result<Known> {
+        let first = survey.generation() == "-" && ours.len() == 0;
+        let delta = self.delta(&held.unwrap_or_default()).await?;
+        let new = PathSet::new(self.order.scan.manifest().entries().map(|it| it.path.to_owned()));
+        let removed = remote.clear(survey, ours, &new).await?;
+        let times = if first { Times::OfTheTree } else { Times::OfTheBox };
+        let written = remote.apply(delta, &survey.tools, times).await?;
+        let generation = remote.seal(&written.manifest, &survey.tools).await?;
+        self.report.removed += removed;
+        self.report.sent_files += written.sent_files;
+        self.report.sent_bytes += written.sent_bytes;
+        self.report.skipped.extend(written.left_out);
+        self.report.skipped.sort();
+        self.report.skipped.dedup();
+        Ok(Known { generation, tools: survey.tools.clone(), manifest: written.manifest })
+    }
+}
+
+/// How the box is brought up to date.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sending {
+    /// It is asked first, and nothing is sent if what differs may be small.
+    WhatDiffers,
+    /// In steps of their own.
+    InSteps,
+}
+
+fn paths(manifest: &Manifest) -> PathSet {
+    PathSet::new(manifest.entries().filter(|it| it.content.is_some()).map(|it| it.path.to_owned()))
+}
+
+/// Runs what reads many files on a thread of its own.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| SshError::lost(&error))
+}

@@ -1,0 +1,79 @@
+//! The scripts of a sync, put together from their parts and without what only people read.
+
+/// Functions that let one writer at a time change the tree.
+const LOCK: &str = include_str!("lock.sh");
+/// A function that waits until a change can be told from ours.
+const TICK: &str = include_str!("tick.sh");
+/// What precedes a command that wants a certain tree.
+const CHECK: &str = include_str!("check.sh");
+/// What brings a small change to the tree.
+const PATCH: &str = include_str!("patch.sh");
+const SURVEY: &str = include_str!("survey.sh");
+const CLEAR: &str = include_str!("clear.sh");
+const APPLY: &str = include_str!("apply.sh");
+const SEAL: &str = include_str!("seal.sh");
+const LOOK: &str = include_str!("look.sh");
+
+/// What goes before the wrapper when nothing is sent.
+pub(crate) fn check() -> Vec<u8> {
+    lean(&[CHECK])
+}
+
+/// What goes before the wrapper when a small change is sent.
+pub(crate) fn patch() -> Vec<u8> {
+    lean(&[CHECK, LOCK, TICK, PATCH])
+}
+
+/// Ends a patch that no command follows.
+pub(super) fn patch_alone() -> Vec<u8> {
+    lean(&[CHECK, LOCK, TICK, PATCH, "lease_say started\n"])
+}
+
+pub(super) fn survey() -> Vec<u8> {
+    lean(&[LOCK, SURVEY])
+}
+
+/// What the box keeps, to look at the tree after each command.
+pub(super) fn look() -> Vec<u8> {
+    lean(&[LOCK, LOOK])
+}
+
+pub(super) fn clear() -> Vec<u8> {
+    lean(&[LOCK, CLEAR])
+}
+
+pub(super) fn apply() -> Vec<u8> {
+    lean(&[LOCK, APPLY])
+}
+
+pub(super) fn seal() -> Vec<u8> {
+    lean(&[LOCK, TICK, SEAL])
+}
+
+/// The parts one after the other, without indentation and comments: each byte of a request is paid for on a slow link.
+pub(crate) fn lean(parts: &[&str]) -> Vec<u8> {
+    let lines = parts.iter().flat_map(|part| part.lines()).map(str::trim_start);
+    let mut text = Vec::new();
+    for line in lines.filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        text.extend_from_slice(line.as_bytes());
+        text.push(b'\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_only_people_read_is_not_sent() {
+        assert_eq!(
+            lean(&["# why\nif x; then\n  y # z\nfi\n", "\n#\na"]),
+            b"if x; then\ny # z\nfi\na\n"
+        );
+        for script in [check(), patch(), survey(), look(), clear(), apply(), seal()] {
+            let text = String::from_utf8(script).unwrap();
+            assert!(!text.contains("\n#") && !text.contains("\n "), "{text}");
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! What runs on the box, run by every kind of shell that a box may have.
+
+use std::fs::{self, File};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::symlink;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use lease_process::{Input, Limits, Output, Program, Stream, output};
+
+use crate::fixture::text;
+
+const WRAPPER: &str = include_str!("../../src/run/wrapper.sh");
+const FOLLOW: &str =
+    concat!(include_str!("../../src/run/alive.sh"), include_str!("../../src/run/follow.sh"));
+const STATE: &str =
+    concat!(include_str!("../../src/run/alive.sh"), include_str!("../../src/run/state.sh"));
+const CLOSE: &str =
+    concat!(include_str!("../../src/run/alive.sh"), include_str!("../../src/run/close.sh"));
+
+/// Every program that the scripts use.
+const PROGRAMS: [&str; 14] = [
+    "mkdir", "tee", "cat", "dd", "wc", "sleep", "rm", "mv", "find", "ls", "seq", "head", "kill",
+    "true",
+];
+
+/// The programs of a box, and a directory for its records.
+struct Machine {
+    directory: tempfile::TempDir,
+}
+
+impl Machine {
+    /// `shell` is a program that is a shell when it is called `sh`; with busybox, so is everything else.
+    fn new(shell: &str, without: &[&str]) -> Self {
+        let it = Self { directory: tempfile::Builder::new().prefix("lssh").tempdir().unwrap() };
+        for name in ["bin", "box/.lease"] {
+            fs::create_dir_all(it.at(name)).unwrap();
+        }
+        let found = |name: &str| {
+            ["/bin", "/usr/bin"]
+                .map(|it| PathBuf::from(it).join(name))
+                .into_iter()
+                .find(|it| it.exists())
+        };
+        let of =
+            |name: &str| if shell == "busybox" { "busybox".to_owned() } else { name.to_owned() };
+        symlink(found(shell).unwrap(), it.at("bin/sh")).unwrap();
+        for name in PROGRAMS.iter().filter(|it| !without.contains(it)) {
+            if let Some(program) = found(&of(name)) {
+                symlink(program, it.at("bin").join(name)).unwrap();
+            }
+        }
+        it
+    }
+
+    fn at(&self, path: &str) -> PathBuf {
+        self.directory.path().join(path)
+    }
+
+    fn program(&self, script: &str, args: &[&str]) -> Program {
+        let records = self.at("box/.lease").display().to_string();
+        Program::new(self.at("bin/sh"))
+            .env("PATH", self.at("bin"))
+            .args(["-c", script, "lease", &records])
+            .args(args.iter().copied())
+    }
+
+    /// Runs the wrapper with a limit of the log in blocks of 512 bytes.
+    async fn run(&self, run: &str, blocks: u32, command: &str) -> Output {
+        let work = self.at("box/work").display().to_string();
+        let script = WRAPPER.replace("blocks=131072", &format!("blocks={blocks}"));
+        let args = [work.as_str(), run, "nonce", "", "", "sh", "-c", command];
+        output(&self.program(&script, &args), Limits::default()).await.unwrap()
+    }
+
+    async fn follow(&self, run: &str, offsets: [&str; 2]) -> Output {
+        // The input stays open, as a connection's does.
+        let (input, held) = std::io::pipe().unwrap();
+        let program = self.program(FOLLOW, &[run, offsets[0], offsets[1], "take", ""]);
+        let program = program.stdin(Input::File(Arc::new(File::from(OwnedFd::from(input)))));
+        let ended = output(&program, Limits::default()).await.unwrap();
+        drop(held);
+        ended
+    }
+
+    async fn state(&self, run: &str) -> String {
+        text(&output(&self.program(STATE, &[run, ""]), Limits::default()).await.unwrap().stdout)
+    }
+}
+
+/// What `seq 30000` prints.
+fn numbers() -> String {
+    let lines: Vec<_> = (1..=30_000).map(|it| format!("{it}\n")).collect();
+    lines.concat()
+}
+
+const SHELLS: [&str; 3] = ["dash", "bash", "busybox"];
+
+#[tokio::test]
+async fn every_shell_runs_logs_and_follows_alike() {
+    for shell in SHELLS {
+        let it = Machine::new(shell, &[]);
+        let command = "seq 30000; echo err >&2; printf '\\0\\377'; exit 7";
+        let live = it.run("r", 131_072, command).await;
+        let code = |ended: &Output| ended.status.shell_code();
+        assert_eq!((code(&live), text(&live.stderr).as_str()), (7, "err"), "{shell}");
+        assert!(live.stdout.ends_with(b"30000\n\0\xff"), "{shell}");
+        for from in [0, 1, 100_000, live.stdout.len()] {
+            let followed = it.follow("r", [&from.to_string(), "1"]).await;
+            assert_eq!((code(&followed), text(&followed.stderr).as_str()), (7, "rr"), "{shell}");
+            assert!(followed.stdout == live.stdout[from..], "{shell} from {from}");
+        }
+        // A second attempt with the same id starts nothing.
+        let again = it.run("r", 131_072, command).await;
+        assert_eq!((code(&again), again.stdout.as_slice()), (222, b"".as_slice()), "{shell}");
+        let killed = it.run("k", 131_072, "echo out; kill -9 $$").await;
+        assert_eq!((code(&killed), text(&killed.stdout).as_str()), (137, "out"), "{shell}");
+        assert_eq!(text(&killed.stderr), "", "{shell}: the shell's own words are the command's");
+    }
+}
+
+#[tokio::test]
+async fn a_relay_that_dies_is_not_noticed_by_the_command() {
+    for shell in SHELLS {
+        let it = Machine::new(shell, &[]);
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let work = it.at("box/work").display().to_string();
+        let args = [work.as_str(), "r", "nonce", "", "", "sh", "-c", "seq 30000; exit 5"];
+        let program = it.program(WRAPPER, &args);
+        let program = program.stdout(Stream::File(Arc::new(File::from(OwnedFd::from(writer)))));
+        let ended = output(&program, Limits::default()).await.unwrap();
+        // The asker is told to look at the record.
+        assert_eq!(ended.status.shell_code(), 222, "{shell}");
+        let state = it.state("r").await;
+        assert!(state.contains("exit=5") && state.contains("unrelayed="), "{shell}: {state}");
+        let followed = it.follow("r", ["0", "0"]).await;
+        let whole = numbers();
+        assert!(followed.stdout == whole.as_bytes(), "{shell}: {}", followed.stdout.len());
+    }
+}
+
+#[tokio::test]
+async fn at_its_limit_the_log_ends_and_the_stream_does_not() {
+    for shell in SHELLS {
+        let it = Machine::new(shell, &[]);
+        let live = it.run("r", 8, "seq 30000; exit 5").await;
+        let whole = numbers();
+        assert_eq!(live.status.shell_code(), 5, "{shell}");
+        assert!(live.stdout == whole.as_bytes(), "{shell}: {}", live.stdout.len());
+        assert_eq!(fs::metadata(it.at("box/.lease/jobs/r/out")).unwrap().len(), 4096, "{shell}");
+        let followed = it.follow("r", ["0", "0"]).await;
+        assert_eq!(followed.status.shell_code(), 222, "{shell}");
+        assert!(followed.stdout == whole.as_bytes()[..4096], "{shell}");
+        let state = it.state("r").await;
+        let value = |name: &str| -> Option<usize> {
+            let found = state.lines().find_map(|it| it.strip_prefix(name)?.strip_prefix('='));
+            found.map(|it| it.parse().unwrap())
+        };
+        assert_eq!(value("out_logged"), Some(4096), "{shell}: {state}");
+        // What one read took across the limit is not counted, and not every `dd` counts bytes.
+        match value("out_beyond") {
+            Some(beyond) => {
+                assert!((65_536 + 4096 + beyond) >= whole.len() && beyond < whole.len(), "{shell}");
+            }
+            None => assert_eq!(shell, "busybox", "{state}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_nobody_wants_is_closed_for_the_command() {
+    for shell in SHELLS {
+        let it = Machine::new(shell, &[]);
+        let work = it.at("box/work").display().to_string();
+        let command = "while echo y; do :; done 2>/dev/null; exit 9";
+        let args = [work.as_str(), "r", "nonce", "", "", "sh", "-c", command];
+        let program = it.program(WRAPPER, &args).stdout(Stream::Null);
+        let endless = async { output(&program, Limits::default()).await.unwrap() };
+        let closing = async {
+            let closed = output(&it.program(CLOSE, &["r", "out"]), Limits::default()).await;
+            assert_eq!(text(&closed.unwrap().stdout), "closed", "{shell}");
+        };
+        let (ended, ()) = tokio::join!(endless, closing);
+        assert!(matches!(ended.status.shell_code(), 9 | 141), "{shell}: {}", ended.status);
+    }
+}
+
+#[tokio::test]
+async fn without_tee_a_command_runs_and_nothing_is_logged() {
+    for shell in SHELLS {
+        // A shell of busybox has its own `tee`, whatever the path says.
+        if shell == "busybox" {
+            continue;
+        }
+        let it = Machine::new(shell, &["tee"]);
+        let live = it.run("r", 8, "seq 30000; echo err >&2; exit 5").await;
+        assert_eq!((live.status.shell_code(), text(&live.stderr).as_str()), (5, "err"), "{shell}");
+        assert_eq!(live.stdout.len(), 168_894, "{shell}");
+        let state = it.state("r").await;
+        assert!(state.contains("exit=5") && !state.contains("logged="), "{shell}: {state}");
+        assert_eq!(it.follow("r", ["0", "0"]).await.status.shell_code(), 222, "{shell}");
+    }
+}
+
+#[tokio::test]
+async fn old_records_go_and_young_ones_stay() {
+    for shell in SHELLS {
+        let it = Machine::new(shell, &[]);
+        let jobs = it.at("box/.lease/jobs");
+        let hour_ago = std::time::SystemTime::UNIX_EPOCH;
+        for number in 0..80 {
+            let job = jobs.join(format!("old{number}"));
+            fs::create_dir_all(&job).unwrap();
+            let end = File::create(job.join("end")).unwrap();
+            if number >= 10 {
+                end.set_modified(hour_ago).unwrap();
+            }
+        }
+        fs::create_dir_all(jobs.join("running")).unwrap();
+        let work = it.at("box/work").display().to_string();
+        let args = [work.as_str(), "r", "nonce", "", "", "sh", "-c", "exit 0"];
+        let program = it.program(WRAPPER, &args).stdout(Stream::Null).stderr(Stream::Null);
+        // What sweeps goes on after the answer, in the group that is ended with this value.
+        let wrapper = lease_process::spawn(&program).unwrap();
+        let count = || fs::read_dir(&jobs).unwrap().count();
+        let swept = lease_process::wait::until(
+            std::time::Duration::from_secs(20),
+            std::time::Duration::from_millis(10),
+            || count() == 49,
+        );
+        assert!(swept.await, "{shell}: {} are left", count());
+        assert_eq!(wrapper.wait().await.unwrap().shell_code(), 0, "{shell}");
+        assert!(jobs.join("running").exists() && jobs.join("old3").exists(), "{shell}");
+    }
+}
