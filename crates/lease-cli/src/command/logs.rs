@@ -1,18 +1,20 @@
 //! `lease logs`: what a run printed, byte for byte as far as it was recorded here, or on the box while it goes on.
 
 use std::io::{self, Write as _};
+use std::sync::{Arc, Mutex};
 
 use lease_ssh::{Followed, Until};
 
 use crate::args::LogsArgs;
 use crate::command::attach::{client_lives, meant};
+use crate::command::run::finish;
 use crate::context::Base;
 use crate::document::{LogsDocument, RecordedStream, RunRecord};
 use crate::exit::Exit;
 use crate::failure::{Failure, Meaning};
 use crate::interrupt::Interrupts;
 use crate::runs::{Recorded, Which};
-use crate::session::{Attached, Followers, fetch};
+use crate::session::{Attached, Ended, Followers, fetch};
 
 /// Prints both streams where they belong, or only one.
 pub(crate) async fn run(base: Base<'_>, args: &LogsArgs) -> Result<Exit, Failure> {
@@ -39,7 +41,14 @@ async fn from_box(base: Base<'_>, args: &LogsArgs, record: RunRecord) -> Result<
             return recorded(&base, args, record);
         }
     };
-    let followers = Followers { stdout: !args.stderr, stderr: !args.stdout, recorder: None };
+    // The box has the output from its first byte on, which is more than a client that died has recorded.
+    let recorder = if args.follow || client_lives(&record) {
+        None
+    } else {
+        Some(Arc::new(Mutex::new(base.runs()?.again(record.clone())?)))
+    };
+    let (stdout, stderr) = (!args.stderr, !args.stdout);
+    let followers = Followers { stdout, stderr, recorder: recorder.as_ref() };
     let until = if args.follow { Until::End } else { Until::Now };
     let mut interrupts = Interrupts::listen()?;
     let followed = tokio::select! {
@@ -48,9 +57,9 @@ async fn from_box(base: Base<'_>, args: &LogsArgs, record: RunRecord) -> Result<
     };
     match followed {
         Followed::Ended(code) => {
-            if !client_lives(&record) {
+            if let Some(recorder) = recorder {
                 let code = u8::try_from(code).unwrap_or(u8::MAX);
-                base.runs()?.ended(&record, code, base.now())?;
+                finish(&base, recorder, &Ok(Ended::Exited(code)));
             }
             base.output.note(&format!("the command ended with {code}"));
         }

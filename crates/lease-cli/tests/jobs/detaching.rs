@@ -48,6 +48,7 @@ fn the_logs_of_a_run_whose_client_died_are_fetched_from_the_box() {
         place.last()["exit"] == 0
     };
     eventually(Deadline::after(ANSWER_WITHIN), is_known).unwrap();
+    assert_eq!(logs(), b"first\nlast\n", "it is recorded here as a whole");
     place.end();
 }
 

@@ -153,11 +153,13 @@ impl Session {
         until: Until,
         sinks: &mut Sinks<O, E>,
     ) -> Result<Followed> {
-        let record = job::record(self, root, run).await?;
+        let record = job::record_with_sizes(self, root, run).await?;
         let (out, err) = (sinks.stdout.bytes(), sinks.stderr.bytes());
         sinks.missing_bytes = record.out.missing(out) + record.err.missing(err);
         let logged = record.logged;
-        let complete = record.end || !record.alive;
+        // The command may have gone on, and ended, after its log was read.
+        let is_delivered = out >= record.out.logged && err >= record.err.logged;
+        let complete = (record.end || !record.alive) && is_delivered;
         Ok(match JobState::from(record) {
             JobState::Finished(code) if logged && complete => Followed::Ended(code),
             JobState::Killed if logged => Followed::Killed,
