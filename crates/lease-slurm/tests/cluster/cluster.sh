@@ -14,7 +14,7 @@ set -euo pipefail
 export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 umask 022
 
-NODES=2 CPUS=4 MEM=2000 KILL_WAIT=2 MIN_JOB_AGE=300 MESSAGE_TIMEOUT=10 SLURMD_TIMEOUT=30 PROCTRACK=linuxproc
+NODES=2 CPUS=4 MEM=2000 KILL_WAIT=10 MIN_JOB_AGE=300 MESSAGE_TIMEOUT=10 SLURMD_TIMEOUT=30 PROCTRACK=linuxproc
 ACCOUNTING=0 EXTRA='' INSIDE=0 DIR=${1:?the directory of the cluster is missing}
 shift
 for setting in "$@"; do
