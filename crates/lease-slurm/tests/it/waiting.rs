@@ -87,10 +87,9 @@ async fn a_job_that_was_cancelled_from_outside_is_not_called_ready() {
     let mut pace = Pace::start(Bounds::within(PATIENCE));
     loop {
         match bench.status(&claim).await {
-            Status::Failed { why } => {
-                assert!(why.contains("CANCELLED"), "{why}");
-                break;
-            }
+            Status::Failed { why } if why.contains("CANCELLED") => break,
+            // The script's own last words can be read before the controller lists the job as cancelled.
+            Status::Failed { why } => assert!(why.contains("Received signal 15"), "{why}"),
             Status::Running => {}
             Status::Stopping | Status::Starting { .. } => {}
         }
