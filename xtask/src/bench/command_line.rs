@@ -26,6 +26,8 @@ const BUILDS: &[(&str, &[&str])] = &[
     ("local only", &["--no-default-features", "--features", "local"]),
     ("default and hetzner", &["--features", "hetzner"]),
     ("default and fal", &["--features", "fal"]),
+    ("default and slurm", &["--features", "slurm"]),
+    ("default and external", &["--features", "external"]),
     ("full", &["--features", "full"]),
 ];
 

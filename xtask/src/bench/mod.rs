@@ -6,6 +6,7 @@ mod data_plane;
 mod figures;
 mod page;
 mod report;
+mod slurm;
 
 use std::path::{Path, PathBuf};
 
@@ -21,6 +22,7 @@ use crate::quickstart::target_directory;
 enum Part {
     CommandLine,
     DataPlane,
+    Slurm,
     /// Measures nothing: the network of the data plane is tested.
     Network,
 }
@@ -51,8 +53,9 @@ impl Wish {
                 "--only" => wish.parts.push(match words.next().copied() {
                     Some("command-line") => Part::CommandLine,
                     Some("data-plane") => Part::DataPlane,
+                    Some("slurm") => Part::Slurm,
                     Some("network") => Part::Network,
-                    _ => bail!("--only command-line, data-plane or network"),
+                    _ => bail!("--only command-line, data-plane, slurm or network"),
                 }),
                 "--lease" => {
                     wish.lease = Some(words.next().context("--lease PROGRAM")?.into());
@@ -61,7 +64,7 @@ impl Wish {
             }
         }
         if wish.parts.is_empty() {
-            wish.parts = vec![Part::Network, Part::CommandLine, Part::DataPlane];
+            wish.parts = vec![Part::Network, Part::CommandLine, Part::Slurm, Part::DataPlane];
         }
         Ok(wish)
     }
@@ -87,6 +90,7 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
                 broken = report.broken();
                 Section { name: "command-line", body: report.markdown() }
             }
+            Part::Slurm => slurm::measure(&root, &machine(&root)?)?,
             Part::DataPlane => {
                 let plan = match wish.extent {
                     Extent::Full => &data_plane::FULL,
@@ -142,7 +146,7 @@ mod tests {
     fn without_a_choice_everything_is_measured_in_full() {
         let parse = |words: &[&str]| Wish::parse(words).unwrap();
         let all = parse(&[]);
-        assert_eq!((all.parts.len(), all.extent), (3, Extent::Full));
+        assert_eq!((all.parts.len(), all.extent), (4, Extent::Full));
         let some = parse(&["--quick", "--only", "data-plane"]);
         assert_eq!((some.parts, some.extent), (vec![Part::DataPlane], Extent::Quick));
         assert_eq!(parse(&["--lease", "a/lease"]).lease, Some(PathBuf::from("a/lease")));

@@ -49,7 +49,7 @@ mod tests {
     #[test]
     fn the_page_of_this_repository_has_a_place_for_each_part() {
         let page = fs::read_to_string(repository_root().unwrap().join(PAGE)).unwrap();
-        for name in ["command-line", "data-plane"] {
+        for name in ["command-line", "slurm", "data-plane"] {
             assert!(between_markers(&page, name, "new").is_ok(), "{name}");
         }
     }

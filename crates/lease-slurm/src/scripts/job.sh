@@ -47,7 +47,8 @@ namespace_flags() {
     unshare $flags true 2>/dev/null && printf '%s' "$flags"
 }
 
-# Process numbers of everything below the process $1, and of everything that carries the lease's mark.
+# Process numbers of everything below the process $1, and of everything that carries the lease's mark; then `all`, without
+# which the list was cut off.
 belongings() {
     cat /proc/[0-9]*/stat 2>/dev/null | awk -v root="$1" '
         { number = $1; sub(/^.*\) /, ""); split($0, field, " "); parent[number] = field[2]; state[number] = field[1] }
@@ -58,17 +59,26 @@ belongings() {
             }
         }'
     grep -lzx "LEASE_BOX=$nonce" /proc/[0-9]*/environ 2>/dev/null | sed 's|^/proc/||; s|/environ$||'
+    echo all
 }
 
 end_all() {
+    # Slurm signals everything that it sees, and what searches for us must not die of it.
+    trap '' TERM INT HUP
     for round in 1 2 3 4 5 6 7 8 9 10; do
-        found=''
+        found='' whole=''
         for number in $(belongings "$1" | sort -u); do
             # What looks on is a part of the picture.
-            case $number in "$$" | "$1") continue ;; esac
+            case $number in
+                "$$" | "$1") continue ;;
+                all)
+                    whole=1
+                    continue
+                    ;;
+            esac
             if kill -s KILL "$number" 2>/dev/null; then found=1; fi
         done
-        [ -n "$found" ] || return 0
+        [ -n "$found" ] || [ -z "$whole" ] || return 0
         [ "$round" = 1 ] || sleep 0.1
     done
 }

@@ -7,7 +7,7 @@ use lease_core::engine::Outcome;
 use lease_core::proof::may_renew;
 use lease_core::retry::{Bounds, Pace};
 use lease_core::{Claim, Provider as _, Sighting, Status, VerifiedScope};
-use lease_process::ProcessTable;
+use lease_process::{Limits, ProcessTable, Program, output};
 use lease_slurm::Contain;
 
 use crate::bench::{Bench, bearers};
@@ -60,6 +60,29 @@ async fn children_that_hide_are_searched_for_without_a_namespace() {
     bench.release(&claim).await;
     until!("a child goes on", bearers("31118") == 0);
     bench.assert_clean().await;
+}
+
+/// Slurm may signal a box that has just begun to end by itself.
+#[tokio::test]
+async fn a_signal_in_the_middle_of_the_search_ends_no_part_of_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name);
+    std::fs::write(at("job.sh"), include_str!("../../src/scripts/job.sh")).unwrap();
+    std::fs::write(at("intent"), "n-31122\n").unwrap();
+    // Without ports for its server the box ends at once.
+    std::fs::write(at("settings"), format!("root={}\ncontain=scan\n", at("root").display()))
+        .unwrap();
+    std::fs::create_dir(at("bin")).unwrap();
+    let grep = "#!/bin/sh\nmkdir \"$HERE/signalled\" 2>/dev/null && kill -s TERM 0\nexec /bin/grep \"$@\"\n";
+    std::fs::write(at("bin/grep"), grep).unwrap();
+    let script = "chmod 755 bin/grep; export HERE=$PWD PATH=$PWD/bin:$PATH
+        LEASE_BOX=n-31122 setsid sleep 31122 </dev/null >/dev/null 2>&1 &
+        until /bin/grep -qz 31122 /proc/$!/cmdline; do sleep 0.05; done
+        exec setsid -w sh job.sh \"$PWD\" n-31122 guard >/dev/null 2>&1";
+    let program = Program::new("/bin/sh").args(["-c", script]).cwd(directory.path());
+    output(&program, Limits::default()).await.unwrap();
+    assert!(at("signalled").exists(), "nobody searched");
+    assert_eq!(bearers("31122"), 0, "a child goes on");
 }
 
 /// The out-of-memory killer, the end of `KillWait` and an operator may all kill the script before it can tidy up.
