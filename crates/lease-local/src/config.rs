@@ -21,7 +21,8 @@ pub struct LocalConfig {
     /// The server to run; searched in the usual places when it is not given.
     #[serde(default)]
     pub sshd: Option<PathBuf>,
-    /// What sessions find in their environment, usually `PATH`, `HOME`, `LANG` and where toolchains live.
+    /// What sessions find in their environment, usually `PATH`, `HOME`, `LANG` and where toolchains live. A bash
+    /// that runs a command there does not read `~/.bashrc`, unless `SHLVL` is among them.
     #[serde(default)]
     pub environment: Vec<(String, String)>,
     /// Whether a box has a PID namespace.

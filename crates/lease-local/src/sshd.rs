@@ -23,6 +23,9 @@ const LOG_FILE: &str = "sshd.log";
 /// The directory that belongs to the lease.
 pub(crate) const ROOT_DIRECTORY: &str = "root";
 
+/// Makes bash leave `~/.bashrc` alone, which it reads as the first shell below an sshd even for a single command. What such
+/// a file sets is in the given environment, and what else it does, each command would pay for and print.
+const NOT_THE_FIRST_SHELL: &str = "SHLVL=1";
 /// The first version with `SetEnv`.
 pub(crate) const VERSION_MIN: (u32, u32) = (7, 8);
 
@@ -96,6 +99,8 @@ pub(crate) fn config_text(config: &LocalConfig, directory: &Path, nonce: &Nonce)
     // Of several such lines, sshd obeys the first only.
     text.push_str("SetEnv ");
     text.push_str(&quoted(&format!("{MARK}={nonce}")));
+    text.push(' ');
+    text.push_str(&quoted(NOT_THE_FIRST_SHELL));
     for (name, value) in &config.environment {
         text.push(' ');
         text.push_str(&quoted(&format!("{name}={value}")));
@@ -237,7 +242,7 @@ mod tests {
             [r#"AuthorizedKeysFile "/srv/100%%/authorized_keys""#]
         );
         assert_eq!(line("HostKey"), [r#"HostKey "/srv/100%/host_key""#]);
-        let environment = format!(r#"SetEnv "LEASE_BOX={nonce}" "A=b \"c\" #d""#);
+        let environment = format!(r#"SetEnv "LEASE_BOX={nonce}" "SHLVL=1" "A=b \"c\" #d""#);
         assert_eq!(line("SetEnv"), [environment]);
     }
 

@@ -57,6 +57,8 @@ impl Place {
         let mut environment = vec![
             (MARK.to_owned(), mark.to_owned()),
             ("PATH".to_owned(), format!("{}:{path}", self.shown("bin"))),
+            // bash, as the first shell below an sshd, would read the files of whoever runs the emulator.
+            ("SHLVL".to_owned(), "1".to_owned()),
         ];
         environment.extend(given.iter().filter(|(name, _)| name != "PATH").cloned());
         environment

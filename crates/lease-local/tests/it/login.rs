@@ -27,6 +27,23 @@ async fn a_command_runs_with_the_given_environment() {
     }
 }
 
+/// What bash would read there may print, and takes its time with each command.
+#[tokio::test]
+async fn files_for_interactive_shells_are_not_read() {
+    let home = tempfile::tempdir().unwrap();
+    for name in [".bashrc", ".profile", ".bash_profile"] {
+        std::fs::write(home.path().join(name), "echo noise; echo noise >&2\n").unwrap();
+    }
+    let bench = Bench::with(|config| {
+        config.environment.push(("HOME".to_owned(), home.path().display().to_string()));
+    });
+    let (mut lease, reach) = bench.make().await;
+    let said = bench.run(&reach, "echo ~").await;
+    let expect = format!("{}\n", home.path().display());
+    assert_eq!((said.stdout, said.stderr), (expect.into_bytes(), Vec::new()));
+    bench.destroy(&mut lease).await.unwrap();
+}
+
 #[tokio::test]
 async fn streams_are_exact() {
     let bench = Bench::new();

@@ -40,8 +40,10 @@ impl Box {
             // Debian's sshd insists on it when it is root; nothing is put there.
             fs::create_dir_all("/run/sshd").unwrap();
         }
+        // bash, as the first shell below an sshd, would read the files of whoever runs the tests.
+        let shell = if extra.contains("SetEnv") { "" } else { "SetEnv SHLVL=1\n" };
         let config = format!(
-            "HostKey {}\nAuthorizedKeysFile {}\nStrictModes no\nUsePAM no\nPidFile none\nAllowUsers {me}\n\
+            "{shell}HostKey {}\nAuthorizedKeysFile {}\nStrictModes no\nUsePAM no\nPidFile none\nAllowUsers {me}\n\
              PasswordAuthentication no\nKbdInteractiveAuthentication no\nPermitRootLogin prohibit-password\n{extra}\n",
             at("host_key").display(),
             at("authorized_keys").display(),

@@ -13,7 +13,8 @@ pub(super) struct Chart {
 }
 
 /// Colours that differ for colour-blind readers as well (Okabe and Ito, 2008).
-const COLOURS: [&str; 6] = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00"];
+const COLOURS: [&str; 7] =
+    ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442"];
 const TICKS: [f64; 12] = [0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0];
 const BAR: f64 = 34.0;
 const GAP: f64 = 44.0;

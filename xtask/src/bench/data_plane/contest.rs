@@ -26,6 +26,10 @@ pub(super) enum Contestant {
     Lease,
     /// The same with one changed file.
     LeaseChanged,
+    /// `lease run --id` with nothing changed, over a session that waits.
+    Spare,
+    /// The same with one changed file.
+    SpareChanged,
     /// A tree that is not there yet, by `rsync`.
     RsyncFirst,
     /// The same by `tar` through `ssh`.
@@ -40,11 +44,11 @@ pub(super) enum Contestant {
 
 use Contestant::{
     Bare, BareStream, FilesFrom, Lease as Leased, LeaseChanged, LeaseFirst, LeaseStream, Rsync,
-    RsyncChanged, RsyncFirst, TarFirst,
+    RsyncChanged, RsyncFirst, Spare, SpareChanged, TarFirst,
 };
 
 pub(super) const WARM: &[Contestant] =
-    &[Bare, Rsync, RsyncChanged, FilesFrom, Leased, LeaseChanged];
+    &[Bare, Rsync, RsyncChanged, FilesFrom, Leased, LeaseChanged, Spare, SpareChanged];
 pub(super) const FIRST: &[Contestant] = &[RsyncFirst, TarFirst, LeaseFirst];
 pub(super) const STREAM: &[Contestant] = &[BareStream, LeaseStream];
 
@@ -61,6 +65,8 @@ impl Contestant {
             FilesFrom => "`git ls-files`, `rsync --files-from`, `ssh`",
             Leased => "`lease run`",
             LeaseChanged => "`lease run`, one file changed",
+            Spare => "`lease run`, spare",
+            SpareChanged => "`lease run`, spare, one file changed",
             RsyncFirst => "`rsync -a`",
             TarFirst => "`tar` through `ssh`",
             LeaseFirst => "`lease run`, first sync",
@@ -80,7 +86,8 @@ impl Contestant {
                 "git ls-files -z -co --exclude-standard | \
                  rsync -a --from0 --files-from=- -e 'SSH' ./ BOX:DIR/ && SSH BOX true"
             }
-            Leased | LeaseChanged | LeaseFirst => "lease run --id ID -- true",
+            Leased | LeaseChanged | LeaseFirst => "LEASE_RUN_SPARE=none lease run --id ID -- true",
+            Spare | SpareChanged => "lease run --id ID -- true",
             RsyncFirst => "rsync -a --filter=':- .gitignore' -e 'SSH' ./ BOX:DIR/",
             TarFirst => {
                 "git ls-files -z -co --exclude-standard | tar -c --null -T - | \
@@ -98,7 +105,8 @@ impl Contestant {
             RsyncChanged => "rsync-changing",
             FilesFrom => "files-from",
             TarFirst => "tar",
-            Bare | Leased | LeaseChanged | LeaseFirst | BareStream | LeaseStream => "none",
+            Bare | Leased | LeaseChanged | LeaseFirst | Spare | SpareChanged | BareStream
+            | LeaseStream => "none",
         }
     }
 
@@ -172,6 +180,14 @@ impl Arena<'_> {
             LeaseChanged => {
                 let words = self.site.run_words(changing, &["--", "true"]);
                 self.site.measure(self.station, &self.forest.changing, &words)
+            }
+            Spare => {
+                let words = self.site.run_words(still, &["--", "true"]);
+                self.site.measure_spare(self.station, &self.forest.still, &words)
+            }
+            SpareChanged => {
+                let words = self.site.run_words(changing, &["--", "true"]);
+                self.site.measure_spare(self.station, &self.forest.changing, &words)
             }
             RsyncChanged => {
                 let words = who.words(self.station);
@@ -267,7 +283,7 @@ mod tests {
         for (at, who) in all.iter().enumerate() {
             assert!(!all[..at].contains(who), "{who:?}");
         }
-        assert_eq!(all.len(), 11);
+        assert_eq!(all.len(), 13);
         assert!(LeaseStream.shell().contains(&STREAM_BYTES.to_string()));
         assert!(BareStream.shell().contains(&STREAM_BYTES.to_string()));
     }

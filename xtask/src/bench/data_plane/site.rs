@@ -20,6 +20,10 @@ const SERVER_PATIENCE: Duration = Duration::from_secs(20);
 const POLL: Duration = Duration::from_millis(50);
 /// Longer than what still comes in after a command ended, beside the link's own time.
 const SETTLE: Duration = Duration::from_millis(30);
+/// Beside the link's own time, longer than it takes until another session waits.
+const WAITS: Duration = Duration::from_millis(300);
+/// The setting for how long a session waits for the next run.
+const SPARE: &str = "LEASE_RUN_SPARE";
 
 /// Where everything is.
 #[derive(Debug)]
@@ -90,9 +94,10 @@ impl Site {
                 ("LEASE_CONFIG_DIR", self.text(&near, "config")),
                 ("LEASE_STATE_DIR", self.text(&near, "state")),
                 ("XDG_RUNTIME_DIR", self.text(&near, "run")),
+                (SPARE, "none".to_owned()),
             ],
         };
-        for (_, directory) in &station.environment {
+        for (_, directory) in station.environment.iter().filter(|(name, _)| *name != SPARE) {
             fs::create_dir_all(directory)?;
             fs::set_permissions(directory, fs::Permissions::from_mode(0o700))?;
         }
@@ -127,12 +132,35 @@ impl Site {
         tree: &Path,
         words: &[String],
     ) -> Result<Run> {
-        let errors = self.scratch.join("errors");
-        let environment = &station.environment;
-        let job = Job { directory: tree, errors: &errors, environment, words };
-        let run = self.network.measure(station.number, &job)?;
+        let run = self.cost(station, tree, (words, &station.environment))?;
         pause(station.link.rtt() + SETTLE);
         Ok(run)
+    }
+
+    /// The same of a `lease run` over a session that waits, and waits until another one does.
+    pub(super) fn measure_spare(
+        &mut self,
+        station: &Station,
+        tree: &Path,
+        words: &[String],
+    ) -> Result<Run> {
+        let mut environment = station.environment.clone();
+        environment.retain(|(name, _)| *name != SPARE);
+        let run = self.cost(station, tree, (words, &environment))?;
+        // It is opened, its script is sent, which may take a window more, and it says that it waits.
+        pause(station.link.rtt() * 4 + WAITS);
+        Ok(run)
+    }
+
+    fn cost(
+        &mut self,
+        station: &Station,
+        tree: &Path,
+        (words, environment): (&[String], &[(&'static str, String)]),
+    ) -> Result<Run> {
+        let errors = self.scratch.join("errors");
+        let job = Job { directory: tree, errors: &errors, environment, words };
+        self.network.measure(station.number, &job)
     }
 
     /// Removes what peers put on a server.
@@ -190,6 +218,7 @@ setsid \"$2\" -D -e -f \"$3\" </dev/null >\"$4\" 2>&1 &";
     fn server_config(&self) -> String {
         let ports = PORTS.map(|port| format!("Port {port}\n")).concat();
         let key = self.text("", "host");
+        // With this, bash does not read the files of whoever measures, whose work would be in each figure.
         format!(
             "{ports}HostKey {key}
 PidFile none
@@ -199,6 +228,7 @@ StrictModes no
 PasswordAuthentication no
 KbdInteractiveAuthentication no
 MaxSessions 100
+SetEnv SHLVL=1
 LogLevel ERROR
 "
         )

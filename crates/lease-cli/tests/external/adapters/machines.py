@@ -94,7 +94,8 @@ class Machines:
             file.write(
                 f"ListenAddress 127.0.0.1\nPort {port}\nHostKey {self.path(lease_id, 'host_key')}\n"
                 f"AuthorizedKeysFile {self.path(lease_id, 'authorized_keys')}\nStrictModes no\nUsePAM no\n"
-                f"PasswordAuthentication no\nPidFile {self.path(lease_id, 'pid')}\nPermitRootLogin prohibit-password\n"
+                # bash, as the first shell below an sshd, would read the files of whoever runs the tests.
+                f"SetEnv SHLVL=1\nPasswordAuthentication no\nPidFile {self.path(lease_id, 'pid')}\nPermitRootLogin prohibit-password\n"
             )
         subprocess.run(
             ["/usr/sbin/sshd", "-f", config, "-E", self.path(lease_id, "sshd.log")],

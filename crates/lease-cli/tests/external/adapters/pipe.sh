@@ -21,6 +21,8 @@ case $operation in
             echo "AuthorizedKeysFile $state/$id/keys"
             echo "StrictModes no"
             echo "UsePAM no"
+            # bash, as the first shell below an sshd, would read the files of whoever runs the tests.
+            echo "SetEnv SHLVL=1"
             echo "PermitRootLogin prohibit-password"
         } >"$state/$id/config"
         [ "$(id -u)" != 0 ] || mkdir -p /run/sshd
