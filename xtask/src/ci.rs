@@ -9,7 +9,7 @@ use crate::generated::Mode;
 use crate::machine::{Call, Stopwatch, cargo, repository_root, say};
 use crate::quickstart::seconds;
 use crate::tree::Tree;
-use crate::{cluster, faults, packages, provider_matrix, tidy, trim, vendors};
+use crate::{cluster, faults, network, packages, provider_matrix, tidy, trim, vendors};
 
 /// The part of the work that a job of the CI can do by itself; without a choice, all parts are done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +62,7 @@ const STEPS: &[Step] = &[
     (Part::Test, "faults", |_| on_linux("the fault report is made", || faults::run(Mode::Check))),
     // The vendor's command line is packaged for Debian.
     (Part::Test, "vendors", |_| on_linux("the vendors' clients are compared", vendors::run)),
+    (Part::Test, "network", |shop| on_linux("networks are cut", || network::test(&shop.root))),
     (Part::Test, "doctest", |shop| {
         shop.cargo(&["test", "--workspace", "--all-features", "--doc"]).run()
     }),

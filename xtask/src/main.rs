@@ -9,6 +9,7 @@ mod faults;
 mod generated;
 mod live;
 mod machine;
+mod network;
 mod packages;
 mod provider_matrix;
 mod quickstart;

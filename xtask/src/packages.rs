@@ -33,6 +33,7 @@ pub(crate) const TO_TEST: &[Tool] = &[
     tool("ps", "procps"),
     tool("python3", "python3"),
     tool("shellcheck", "shellcheck"),
+    tool("zstd", "zstd"),
 ];
 
 /// What reads scripts of the shell.

@@ -34,10 +34,13 @@ pub struct Settings {
     pub reconnect: Duration,
     /// How many bytes of each of a command's streams the box logs, rounded up to blocks of 512.
     pub log_bytes_max: u64,
+    /// How long [`Client::keep_spare`] has a session wait for the next command; with zero none is used either.
+    pub spare: Duration,
 }
 
 impl Settings {
-    /// Settings with 15 seconds to connect, ten minutes of idle connection and of reconnecting, and 64 MiB of log.
+    /// Settings with 15 seconds to connect, ten minutes of idle connection and of reconnecting, 64 MiB of log, and no
+    /// session that waits.
     pub fn new(keys: impl Into<PathBuf>, runtime: impl Into<PathBuf>) -> Self {
         Self {
             keys: keys.into(),
@@ -47,6 +50,7 @@ impl Settings {
             persist: Duration::from_secs(600),
             reconnect: Duration::from_secs(600),
             log_bytes_max: LOG_BYTES_MAX,
+            spare: Duration::ZERO,
         }
     }
 }
@@ -189,7 +193,7 @@ impl Client {
         files.remove()
     }
 
-    fn link(&self, lease: &str) -> Result<Link> {
+    pub(crate) fn link(&self, lease: &str) -> Result<Link> {
         Link::new(Arc::clone(&self.settings), LeaseFiles::new(&self.settings.keys, lease)?)
     }
 }

@@ -3,7 +3,7 @@
 //! ssh does with the terminal what a person expects of it (raw mode, window size, job control), so it gets ours as it
 //! is, in our own process group: a terminal stops background groups that read from it.
 
-use lease_process::{Exit, Input, Program, Stream, spawn};
+use lease_process::{Exit, Program, spawn};
 
 use crate::box_root::BoxRoot;
 use crate::error::{Result, SshError};
@@ -61,9 +61,7 @@ impl Session {
         script.extend_from_slice(b"\"$$\"; } 2>/dev/null; ");
         script.extend(last);
         let line = crate::session::request(&script, &[])?;
-        let line = <std::ffi::OsString as std::os::unix::ffi::OsStringExt>::from_vec(line);
-        let streams =
-            self.link.ssh().stdin(Input::Inherit).stdout(Stream::Inherit).stderr(Stream::Inherit);
-        Ok(streams.in_our_group().arg("-tt").arg("--").arg(self.lease()).arg(line))
+        Ok(self
+            .on_terminal(<std::ffi::OsString as std::os::unix::ffi::OsStringExt>::from_vec(line)))
     }
 }

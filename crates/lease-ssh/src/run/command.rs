@@ -100,6 +100,16 @@ impl Setup {
     }
 }
 
+impl Setup {
+    /// What the wrapper reads, if that is not in the request.
+    pub(super) fn sent(&self) -> Option<&[u8]> {
+        match self {
+            Self::Inline => None,
+            Self::Sent(script) => Some(script),
+        }
+    }
+}
+
 /// Where a command's standard input comes from.
 #[derive(Debug, Default)]
 pub enum Input {
@@ -123,6 +133,13 @@ pub enum Sink {
     Null,
     /// An open descriptor. [`Running::wait`](super::Running::wait) copies to it.
     Open(OwnedFd),
+}
+
+impl Streams {
+    /// Whether all three are pipes of ours.
+    pub(super) fn are_pipes(&self) -> bool {
+        matches!(self, Self { stdin: Input::Pipe, stdout: Sink::Pipe, stderr: Sink::Pipe })
+    }
 }
 
 /// The three streams of a command.

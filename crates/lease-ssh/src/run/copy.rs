@@ -1,5 +1,7 @@
 //! Running a command with its streams copied to and from the caller's.
 
+use std::sync::Arc;
+
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::stream::{deliver, pump};
@@ -86,6 +88,7 @@ where
     E: AsyncWrite + Unpin,
 {
     let (session, root, run) = (running.session.clone(), running.root.clone(), running.run.clone());
+    let beginning = Arc::clone(&running.beginning);
     let (session, root, run) = (&session, &root, run.as_str());
     let (input, output, errors) =
         (running.take_stdin(), running.take_stdout(), running.take_stderr());
@@ -116,11 +119,13 @@ where
         ending = ended => ending,
         ending = fed => ending,
     };
+    sinks.is_begun |= beginning.is_seen();
     match ending {
         Ok(Ending::Code(code)) => Ok(Outcome::Finished(code)),
         Ok(Ending::Unrelayed(code)) => {
             // The connection is there and so is the log: only a relay on the box has ended.
-            let followed = session.follow((root, run), (Relays::End, Until::End), sinks).await;
+            let how = (Relays::End, Until::End);
+            let followed = Box::pin(session.follow((root, run), how, sinks)).await;
             match followed {
                 Ok(Followed::Ended(code)) => Ok(Outcome::Finished(code)),
                 Ok(Followed::Nothing(_)) => {

@@ -1,5 +1,6 @@
 //! Following a run by its log on the box: from any byte on, over as many connections as it takes.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use lease_core::retry::Pace;
@@ -7,11 +8,13 @@ use openssh::Stdio;
 use tokio::io::AsyncWrite;
 use tokio::time::Instant;
 
+use super::beginning::{Beginning, Behind};
 use super::job::{self, JobState};
 use super::stream::{Counted, Rest, deliver};
 use super::{KILLED, NOT_STARTED, Outcome, SETTLE_TIME_MAX};
 use crate::box_root::BoxRoot;
-use crate::error::Result;
+use crate::error::{Result, shortened};
+use crate::files::random_text;
 use crate::pace;
 use crate::session::{End, Ends3, Session, end_of};
 
@@ -28,6 +31,10 @@ pub struct Sinks<O, E> {
     pub(super) stdout: Counted<O>,
     pub(super) stderr: Counted<E>,
     missing_bytes: u64,
+    /// Whether the box could not write a log to its end.
+    log_failed: bool,
+    /// Whether the command is known to have been started.
+    pub(super) is_begun: bool,
 }
 
 impl<O, E> Sinks<O, E> {
@@ -39,13 +46,19 @@ impl<O, E> Sinks<O, E> {
     /// Sinks that want what comes after so many bytes of standard output and of standard error.
     pub fn after((stdout, stderr): (O, E), (out_bytes, err_bytes): (u64, u64)) -> Self {
         let (stdout, stderr) = (Counted::new(stdout, out_bytes), Counted::new(stderr, err_bytes));
-        Self { stdout, stderr, missing_bytes: 0 }
+        Self { stdout, stderr, missing_bytes: 0, log_failed: false, is_begun: false }
     }
 
     /// How many bytes, at the least, went by that nobody can deliver any more: the log on the box was full, and the
     /// connection was lost.
     pub fn missing_bytes(&self) -> u64 {
         self.missing_bytes
+    }
+
+    /// Whether what was passed on after a lost connection comes from a log that the box could not write to its end, most
+    /// often because its disk was full. How much is missing is not known then.
+    pub fn log_failed(&self) -> bool {
+        self.log_failed
     }
 }
 
@@ -112,8 +125,9 @@ impl Session {
             if relays == Relays::End { b"take" } else { b"" },
             if until == Until::Now { b"now" } else { b"" },
         );
-        let records = root.records();
-        let args = [records.as_bytes(), run.as_bytes(), out.as_bytes(), err.as_bytes(), take, now];
+        let (records, nonce) = (root.records(), random_text(16)?);
+        let place = [records.as_bytes(), run.as_bytes(), out.as_bytes(), err.as_bytes()];
+        let args = [&place[..], &[take, now, nonce.as_bytes()]].concat();
         let piped = Ends3 { stdin: Stdio::piped(), stdout: Stdio::piped(), stderr: Stdio::piped() };
         let mut child = self.open(FOLLOW, &args, piped).await?;
         // The script ends when its input does, so the input is held for as long as there is something to read.
@@ -125,21 +139,29 @@ impl Session {
             }
             Rest::Discard
         };
+        let beginning = Arc::<Beginning>::default();
         let Sinks { stdout: to_out, stderr: to_err, .. } = sinks;
         tokio::join!(
             async {
                 if let Some(from) = stdout {
+                    let from = Behind::line(from, &nonce, &beginning);
                     deliver(from, to_out, async || close("out").await).await;
                 }
             },
             async {
                 if let Some(from) = stderr {
+                    let from = Behind::line(from, &nonce, &beginning);
                     deliver(from, to_err, async || close("err").await).await;
                 }
             }
         );
         drop(held);
         match end_of(child).await {
+            End::Code(code) if beginning.is_missing() => {
+                let said = shortened(&beginning.noise());
+                let detail = format!("the box's shell ended with {code}: {said}");
+                Ok(Followed::Lost { detail })
+            }
             End::Code(NOT_STARTED | 255) => self.followed((root, run), until, sinks).await,
             End::Code(code) => Ok(Followed::Ended(code)),
             End::Broken(detail) => Ok(Followed::Lost { detail }),
@@ -156,6 +178,7 @@ impl Session {
         let record = job::record_with_sizes(self, root, run).await?;
         let (out, err) = (sinks.stdout.bytes(), sinks.stderr.bytes());
         sinks.missing_bytes = record.out.missing(out) + record.err.missing(err);
+        sinks.log_failed = record.out.failed || record.err.failed;
         let logged = record.logged;
         // The command may have gone on, and ended, after its log was read.
         let is_delivered = out >= record.out.logged && err >= record.err.logged;
@@ -178,7 +201,8 @@ impl Session {
     }
 
     /// Takes a run up again after its connection was lost: connects, and follows from where `sinks` are, until the
-    /// command has ended. It is asked about and never started again (invariant I15).
+    /// command has ended. It is asked about and never started again (invariant I15). A run that the box has no record of
+    /// is given up with [`Session::cancel`] where relays are ended, so that a late request starts nothing either.
     ///
     /// It is tried for [`Settings::reconnect`](crate::Settings::reconnect) since the connection last held; with zero, the
     /// box is asked once what became of the run.
@@ -210,24 +234,24 @@ impl Session {
         loop {
             let began = Instant::now();
             let detail = match self.take_up_once((root, run), relays, sinks).await {
-                Ok(Followed::Ended(code)) => return Ok(Outcome::Finished(code)),
-                Ok(Followed::Killed) if intact => return Ok(Outcome::Finished(KILLED)),
-                Ok(Followed::Killed) => {
-                    let detail = "its shell is gone".to_owned();
-                    return Ok(Outcome::TransportLost { job: Some(JobState::Killed), detail });
-                }
                 Ok(Followed::Nothing(JobState::Absent))
                     if absent_since.get_or_insert(began).elapsed() < SETTLE_TIME_MAX =>
                 {
                     // The request may still be on its way to a shell of the old connection.
                     "the box has no record of the run".to_owned()
                 }
-                Ok(Followed::Nothing(JobState::Finished(code))) if intact => {
-                    return Ok(Outcome::Finished(code));
+                Ok(Followed::Nothing(JobState::Absent)) if sinks.is_begun => {
+                    let detail = "the box has no record of the run any more".to_owned();
+                    return Ok(Outcome::TransportLost { job: None, detail });
                 }
-                Ok(Followed::Nothing(job)) => {
-                    let detail = "there is no log to take it up from".to_owned();
-                    return Ok(Outcome::TransportLost { job: Some(job), detail });
+                Ok(Followed::Nothing(JobState::Absent)) if relays == Relays::End => {
+                    match Box::pin(self.cancel(root, run)).await {
+                        Ok(job @ JobState::Refused { .. }) => {
+                            let detail = "the request did not arrive".to_owned();
+                            return Ok(Outcome::TransportLost { job: Some(job), detail });
+                        }
+                        found => format!("the request arrived late: {found:?}"),
+                    }
                 }
                 Ok(Followed::Running) => "the command goes on".to_owned(),
                 Ok(Followed::Lost { detail }) => {
@@ -236,6 +260,7 @@ impl Session {
                     }
                     detail
                 }
+                Ok(ended) => return Ok(self.taken_up((root, run), ended, intact).await),
                 Err(error) if error.may_pass() => error.to_string(),
                 Err(error) => {
                     return Ok(Outcome::TransportLost { job: None, detail: error.to_string() });
@@ -246,6 +271,39 @@ impl Session {
                 return Ok(Outcome::TransportLost { job: None, detail });
             }
         }
+    }
+
+    /// What it means that there is nothing more to follow. With `intact` the connection had not been lost.
+    async fn taken_up(&self, place: (&BoxRoot, &str), ended: Followed, intact: bool) -> Outcome {
+        match ended {
+            Followed::Ended(code) => Outcome::Finished(code),
+            Followed::Killed if intact => Outcome::Finished(KILLED),
+            Followed::Killed => {
+                let detail = "its shell is gone".to_owned();
+                Outcome::TransportLost { job: Some(JobState::Killed), detail }
+            }
+            Followed::Nothing(job) => match (job, self.is_swept(place).await) {
+                (job, true) => {
+                    let detail = "its log on the box was old, and was swept".to_owned();
+                    Outcome::TransportLost { job: Some(job), detail }
+                }
+                (JobState::Finished(code), false) if intact => Outcome::Finished(code),
+                (job, false) => {
+                    let detail = "there is no log to take it up from".to_owned();
+                    Outcome::TransportLost { job: Some(job), detail }
+                }
+            },
+            Followed::Running => {
+                let detail = "the command goes on".to_owned();
+                Outcome::TransportLost { job: None, detail }
+            }
+            Followed::Lost { detail } => Outcome::TransportLost { job: None, detail },
+        }
+    }
+
+    /// Whether the box has removed what it had logged of a run.
+    async fn is_swept(&self, (root, run): (&BoxRoot, &str)) -> bool {
+        job::record(self, root, run).await.is_ok_and(|it| it.swept)
     }
 
     async fn take_up_once<O, E>(
@@ -283,7 +341,8 @@ impl Session {
     ) -> Rest {
         let (doing, records) = ("closing a stream", root.records());
         let args = [records.as_bytes(), run.as_bytes(), stream.as_bytes()];
-        let closed = self.script(doing, CLOSE, &args, &[]).await;
+        // There are several of these beside each other, and hardly any is ever used.
+        let closed = Box::pin(self.script(doing, CLOSE, &args, &[])).await;
         match closed.and_then(|it| it.expect_success(doing)) {
             Ok(said) if said.starts_with(b"closed") => Rest::Discard,
             Ok(_) => Rest::Close,

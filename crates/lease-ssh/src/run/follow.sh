@@ -1,10 +1,12 @@
 # Prints what a command printed from given offsets on, until it has ended or, with "now", as far as it got; then ends
 # with the command's status, or with 222 when the record has more to say.
 # $1 records, $2 run id, $3 and $4 bytes of standard output and standard error to leave out, $5 "take" to end the
-# relays of an older connection, $6 "now" or "".
+# relays of an older connection, $6 "now" or "", $7 nonce of the line behind which the output begins.
 lease_job=$1/jobs/$2
 # Descriptor 2 is for what the command wrote to it, never for what a shell or a program has to say here.
 exec 4>&2 2>/dev/null
+echo "lease-1 $7 started"
+echo "lease-1 $7 started" >&4
 read -r _ lease_pid lease_since <"$lease_job/start" || exit 222
 [ -r "$lease_job/out" ] && [ -r "$lease_job/err" ] || exit 222
 exec 7<"$lease_job/out" 8<"$lease_job/err"
@@ -39,6 +41,5 @@ kill "$lease_watch"
 for lease_x in out err; do
   [ ! -e "$lease_job/$lease_x.status" ] || exit 222
 done
-lease_code=222
-read -r lease_code <"$lease_job/exit"
+lease_status
 exit "$lease_code"

@@ -66,6 +66,8 @@ pub(super) struct Record {
     pub(super) end: bool,
     /// Whether a relay ended before its stream did, while the connection was there.
     pub(super) unrelayed: bool,
+    /// Whether the log was removed because it was old.
+    pub(super) swept: bool,
     pub(super) out: Log,
     pub(super) err: Log,
 }
@@ -81,12 +83,14 @@ pub(super) struct Log {
     beyond: u64,
     /// What was read from the command, and neither logged nor relayed.
     dropped: u64,
+    /// Whether it could not be written to its end, which its limit is no case of.
+    pub(super) failed: bool,
 }
 
 impl Log {
     /// How much, at the least, cannot be had any more by somebody who has the first `bytes` bytes.
     pub(super) fn missing(&self, bytes: u64) -> u64 {
-        if self.status == 0 || self.status == CLOSED {
+        if self.status == 0 || self.status == CLOSED || self.failed {
             return 0;
         }
         (self.logged + self.beyond + self.dropped).saturating_sub(bytes)
@@ -159,18 +163,28 @@ async fn asked(
     sizes: &'static [u8],
 ) -> Result<Record> {
     super::check_run(run)?;
-    let (doing, records) = ("asking about a run", root.records());
+    let records = root.records();
     let args = [records.as_bytes(), run.as_bytes(), sizes];
     let mut pace = Pace::start(pace::looks(WRITING_TIME_MAX));
     loop {
-        let reply = session.script(doing, STATE, &args, &[]).await?;
-        let record = parse(&String::from_utf8_lossy(&reply.expect_success(doing)?))
-            .ok_or(SshError::Box { doing, detail: "the record makes no sense".to_owned() })?;
+        let record = answered(session, "asking about a run", STATE, &args).await?;
         // The guard is made and written in two steps.
         if !record.started || record.nonce.is_some() || !pace.wait(None).await {
             return Ok(record);
         }
     }
+}
+
+/// The record, by a script that ends with telling it.
+pub(super) async fn answered(
+    session: &Session,
+    doing: &'static str,
+    script: &[u8],
+    args: &[&[u8]],
+) -> Result<Record> {
+    let reply = session.script(doing, script, args, &[]).await?;
+    parse(&String::from_utf8_lossy(&reply.expect_success(doing)?))
+        .ok_or(SshError::Box { doing, detail: "the record makes no sense".to_owned() })
 }
 
 fn parse(text: &str) -> Option<Record> {
@@ -188,6 +202,7 @@ fn parse(text: &str) -> Option<Record> {
             "logged" => record.logged = true,
             "end" => record.end = true,
             "unrelayed" => record.unrelayed = true,
+            "swept" => record.swept = true,
             _ => {
                 let (stream, name) = name.split_once('_')?;
                 let log = match stream {
@@ -200,6 +215,7 @@ fn parse(text: &str) -> Option<Record> {
                     "status" => log.status = value.parse().ok()?,
                     "beyond" => log.beyond = value.parse().ok()?,
                     "dropped" => log.dropped = value.parse().ok()?,
+                    "failed" => log.failed = true,
                     _ => return None,
                 }
             }

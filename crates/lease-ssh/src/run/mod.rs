@@ -1,18 +1,21 @@
 //! Running a user's command on the box: exactly, at most once, with a record that outlives the connection.
 //!
 //! A small shell script on the box (`wrapper.sh`) starts the command as its child and keeps
-//! `<root>/.lease/jobs/<run id>/`: `start/` is the guard that lets one attempt per run id through (invariant I15),
-//! `pid` is the process group, `exit` is the status. So a status of 255 is told from a lost connection, and a command
-//! whose connection was lost is asked about and never started again.
+//! `<root>/.lease/jobs/<run id>/`: `start` is the guard that lets one attempt per run id through (invariant I15), with
+//! the process group, `exit` is the status. So a status of 255 is told from a lost connection, and a command whose
+//! connection was lost is asked about and never started again.
 //!
 //! The environment does not travel in the command line, which every user of the box could read: a first channel
 //! writes it into a 0600 file that the wrapper reads and removes.
 
+mod beginning;
+mod cancel;
 mod command;
 mod copy;
 mod follow;
 mod job;
 mod stream;
+mod terminal;
 mod wrapper;
 
 use std::sync::Arc;
@@ -23,18 +26,19 @@ pub(crate) use copy::carry;
 pub use follow::{Followed, Relays, Sinks, Until};
 pub use job::{JobSignal, JobState};
 use lease_core::retry::Pace;
-use openssh::Child;
 pub use stream::{Reader, Writer};
-pub(crate) use wrapper::LOG_BYTES_MAX;
+pub(crate) use wrapper::{LOG_BYTES_MAX, wrapper};
 
+use self::beginning::{Beginning, Behind};
 use self::command::Setup;
 use self::stream::{Outlet, Read, Rest, inlet};
-use self::wrapper::wrapper;
 use crate::box_root::BoxRoot;
-use crate::error::{Result, SshError};
+use crate::error::{Result, SshError, shortened};
 use crate::files::random_text;
 use crate::pace;
+use crate::quote::quote;
 use crate::session::{End, Ends3, Session};
+use crate::spare::Channel;
 
 const PREPARE: &[u8] = include_bytes!("prepare.sh");
 /// What the wrapper ends with when it does not start the command. A command may end with it too; the job's record tells.
@@ -92,10 +96,11 @@ pub struct Running {
     root: BoxRoot,
     run: String,
     nonce: String,
-    child: Child<Arc<openssh::Session>>,
+    channel: Channel,
     stdin: Option<Writer>,
     stdout: Outlet,
     stderr: Outlet,
+    beginning: Arc<Beginning>,
 }
 
 impl Session {
@@ -134,32 +139,88 @@ impl Session {
             Some(before) => before.look,
             None => crate::sync::look_of(self.link.files()),
         };
-        let (records, directory) = (root.records(), command.directory(root)?);
         let setup = Setup::of(command)?;
-        if let Setup::Sent(script) = &setup {
-            let args = [records.as_bytes(), run.as_bytes(), nonce.as_bytes()];
-            let doing = "preparing a run";
-            self.script(doing, PREPARE, &args, script).await?.expect_success(doing)?;
-        }
-        let mut args: Vec<&[u8]> =
-            before.iter().flat_map(|it| it.args).map(Vec::as_slice).collect();
-        args.extend([records.as_bytes(), directory.as_bytes(), run.as_bytes(), nonce.as_bytes()]);
-        match &setup {
-            Setup::Inline => {
-                args.extend([b"".as_slice(), look.as_bytes()]);
-                args.extend(command.argv.iter().map(Vec::as_slice));
+        let told = told((root, run), command, (&nonce, look), &setup)?;
+        let args = before.iter().flat_map(|it| it.args).chain(&told);
+        let args: Vec<&[u8]> = args.map(Vec::as_slice).collect();
+        let beginning = Arc::default();
+        let line = |from| Behind::line(from, &nonce, &beginning);
+        // Whoever asked for a check reads its answer.
+        let answer = |from| match &before {
+            Some(_) => Behind::noise(from, &nonce, &beginning),
+            None => line(from),
+        };
+        let taken = match &before {
+            Some(before) if streams.are_pipes() => {
+                Box::pin(self.take_spare(before.script, &args, setup.sent())).await
             }
-            Setup::Sent(_) => args.extend([b"setup".as_slice(), look.as_bytes()]),
-        }
-        let (writer, stdin) = inlet(streams.stdin)?;
-        let (out, stdout) = Outlet::new(streams.stdout)?;
-        let (err, stderr) = Outlet::new(streams.stderr)?;
-        let mut script = before.map_or_else(Vec::new, |it| it.script.to_vec());
-        script.extend(wrapper(self.link.settings.log_bytes_max));
-        let child = self.open(&script, &args, Ends3 { stdin, stdout, stderr }).await?;
+            _ => None,
+        };
+        let (channel, stdin, stdout, stderr) = if let Some(taken) = taken {
+            let (out, err) = (Outlet::of(taken.stdout, line), Outlet::of(taken.stderr, answer));
+            (taken.channel, Some(taken.stdin), out, err)
+        } else {
+            let records = root.records();
+            self.prepare([&records, run, &nonce], &setup).await?;
+            let (writer, stdin) = inlet(streams.stdin)?;
+            let (out, stdout) = Outlet::new(streams.stdout, line)?;
+            let (err, stderr) = Outlet::new(streams.stderr, answer)?;
+            let file = setup.sent().map(|_| format!("{records}/jobs/{run}/setup.{nonce}"));
+            let script = script(before.as_ref(), file.as_deref(), self.link.settings.log_bytes_max);
+            let child = self.open(&script, &args, Ends3 { stdin, stdout, stderr }).await?;
+            (Channel::Opened(child), writer, out, err)
+        };
         let (session, root, run) = (self.clone(), root.clone(), run.to_owned());
-        Ok(Running { session, root, run, nonce, child, stdin: writer, stdout: out, stderr: err })
+        Ok(Running { session, root, run, nonce, channel, stdin, stdout, stderr, beginning })
     }
+
+    /// Sends what does not belong into a request.
+    async fn prepare(&self, [records, run, nonce]: [&str; 3], setup: &Setup) -> Result<()> {
+        let Some(script) = setup.sent() else { return Ok(()) };
+        let args = [records.as_bytes(), run.as_bytes(), nonce.as_bytes()];
+        let doing = "preparing a run";
+        self.script(doing, PREPARE, &args, script).await?.expect_success(doing).map(drop)
+    }
+}
+
+/// The script of a request: what decides whether the command starts, and what starts it.
+fn script(before: Option<&Before<'_>>, setup_file: Option<&str>, log_bytes_max: u64) -> Vec<u8> {
+    let mut script = Vec::new();
+    if let Some(before) = before {
+        script.extend(setup_file.into_iter().flat_map(removal));
+        script.extend_from_slice(before.script);
+    }
+    script.extend(wrapper(log_bytes_max));
+    script
+}
+
+/// The arguments of the wrapper.
+fn told(
+    (root, run): (&BoxRoot, &str),
+    command: &Command,
+    (nonce, look): (&str, &str),
+    setup: &Setup,
+) -> Result<Vec<Vec<u8>>> {
+    let (records, directory) = (root.records(), command.directory(root)?);
+    let mut told: Vec<Vec<u8>> = vec![records.into(), directory.into(), run.into(), nonce.into()];
+    match setup {
+        Setup::Inline => {
+            told.extend([Vec::new(), look.into()]);
+            told.extend(command.argv.iter().cloned());
+        }
+        Setup::Sent(_) => told.extend([b"setup".to_vec(), look.into()]),
+    }
+    Ok(told)
+}
+
+/// Removes the file when the shell ends, which may be before the wrapper has read it: a check refused the command.
+fn removal(file: &str) -> Vec<u8> {
+    let mut removed = b"rm -f -- ".to_vec();
+    removed.extend(quote(file.as_bytes()));
+    let mut line = b"trap ".to_vec();
+    line.extend(quote(&removed));
+    line.extend_from_slice(b" EXIT\n");
+    line
 }
 
 impl Running {
@@ -171,6 +232,11 @@ impl Running {
     /// The reading end of the command's standard output, once, if it is a pipe.
     pub fn take_stdout(&mut self) -> Option<Reader> {
         self.stdout.take()
+    }
+
+    /// Whether its session was open and waited before.
+    pub(crate) fn has_waited(&self) -> bool {
+        self.channel.has_waited()
     }
 
     /// Puts the reading end of standard error back.
@@ -206,7 +272,7 @@ impl Running {
 
     /// Waits as [`Running::wait`] does, and leaves open what a loss means.
     async fn ending(self) -> Result<Ending> {
-        let Self { session, root, run, nonce, child, stdin, stdout, stderr } = self;
+        let Self { session, root, run, nonce, channel, stdin, stdout, stderr, beginning } = self;
         drop(stdin);
         let drained = async |outlet: Outlet, stream| {
             if outlet.drain().await == Read::InPart {
@@ -214,27 +280,61 @@ impl Running {
             }
         };
         tokio::join!(drained(stdout, "out"), drained(stderr, "err"));
-        match crate::session::end_of(child).await {
-            End::Code(NOT_STARTED) => {
-                let record = job::record(&session, &root, &run).await?;
-                match (record.nonce, record.why, record.exit) {
-                    (Some(it), None, Some(code)) if it == nonce && record.unrelayed => {
-                        Ok(Ending::Unrelayed(code))
-                    }
-                    (Some(it), None, _) if it == nonce => Ok(Ending::Code(NOT_STARTED)),
-                    (Some(it), ..) if it != nonce => Err(SshError::AlreadyStarted { run }),
-                    (_, why, _) => Err(SshError::NotStarted { detail: why.unwrap_or_default() }),
-                }
-            }
+        match channel.end().await {
             // ssh itself says 255 when it fails, so this one number is checked against the record.
             End::Code(255) => match settled(&session, &root, &run).await {
                 Some(JobState::Finished(255)) => Ok(Ending::Code(255)),
                 _ => Ok(Ending::Broken("ssh ended with 255".to_owned())),
             },
+            End::Code(code) if code == NOT_STARTED || beginning.is_missing() => {
+                match job::record(&session, &root, &run).await {
+                    Ok(record) => judged(record, (&run, &nonce), code, &beginning),
+                    // A shell that starts nothing tells nothing either, and what it said is the better reason.
+                    Err(_) if beginning.is_missing() => Err(not_started(code, &beginning.noise())),
+                    Err(error) => Err(error),
+                }
+            }
             End::Code(code) => Ok(Ending::Code(code)),
             End::Broken(detail) => Ok(Ending::Broken(detail)),
         }
     }
+}
+
+/// What the record says of an attempt whose status alone does not say it.
+fn judged(
+    record: job::Record,
+    (run, nonce): (&str, &str),
+    code: i32,
+    beginning: &Beginning,
+) -> Result<Ending> {
+    let is_ours = record.nonce.as_deref() == Some(nonce);
+    match (record.why, record.exit) {
+        (Some(detail), _) => Err(SshError::NotStarted { detail }),
+        (None, Some(code)) if is_ours && record.unrelayed => Ok(Ending::Unrelayed(code)),
+        (None, Some(code)) if is_ours => Ok(Ending::Code(code)),
+        (None, _) if beginning.is_seen() => {
+            let detail = if is_ours { "is its disk full?" } else { "its record is gone" };
+            let detail = format!("the command has ended, and its status is not known: {detail}");
+            Err(SshError::Box { doing: "keeping a command's status", detail })
+        }
+        (None, _) if record.nonce.is_some() && !is_ours => {
+            Err(SshError::AlreadyStarted { run: run.to_owned() })
+        }
+        (None, _) => Err(not_started(code, &beginning.noise())),
+    }
+}
+
+/// Why a command was not started, by what came instead of its output.
+fn not_started(code: i32, noise: &[u8]) -> SshError {
+    let detail = match shortened(noise) {
+        said if said.is_empty() => format!("the box's shell ended with {code} and said nothing"),
+        said => said,
+    };
+    let full = ["No space left on device", "Disk quota exceeded", "no room for a record"];
+    if full.iter().any(|it| detail.contains(it)) {
+        return SshError::BoxFull { detail };
+    }
+    SshError::NotStarted { detail }
 }
 
 impl Session {

@@ -15,6 +15,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, Re
 use tokio::net::unix::pipe::{self, Receiver};
 use tokio::sync::oneshot;
 
+use super::beginning::Behind;
 use super::command::{Input, Sink};
 use crate::error::{Result, SshError};
 
@@ -28,7 +29,7 @@ pub type Writer = pipe::Sender;
 /// Dropping it closes the stream for the command.
 #[derive(Debug)]
 pub struct Reader {
-    source: Receiver,
+    source: Behind<Receiver>,
     /// What was read and is to be read again.
     held: Vec<u8>,
     /// Told at the end of the stream, dropped with a reader that saw none.
@@ -44,8 +45,11 @@ pub(super) struct Outlet {
 }
 
 impl Outlet {
-    /// Makes the stream and the end of it that the command gets.
-    pub(super) fn new(sink: Sink) -> Result<(Self, Stdio)> {
+    /// Makes the stream and the end of it that the command gets. `behind` finds where it begins.
+    pub(super) fn new(
+        sink: Sink,
+        behind: impl FnOnce(Receiver) -> Behind<Receiver>,
+    ) -> Result<(Self, Stdio)> {
         let target = match sink {
             Sink::Null => {
                 return Ok((Self { reader: None, target: None, ended: None }, Stdio::null()));
@@ -56,8 +60,15 @@ impl Outlet {
         let (writer, source) = pipe::pipe().map_err(|error| SshError::lost(&error))?;
         let writer = writer.into_blocking_fd().map_err(|error| SshError::lost(&error))?;
         let (open, ended) = oneshot::channel();
-        let reader = Some(Reader { source, held: Vec::new(), open: Some(open) });
+        let reader = Some(Reader { source: behind(source), held: Vec::new(), open: Some(open) });
         Ok((Self { reader, target, ended: Some(ended) }, Stdio::from(writer)))
+    }
+
+    /// The stream whose reading end somebody else has made. It is for the caller.
+    pub(super) fn of(source: Receiver, behind: impl FnOnce(Receiver) -> Behind<Receiver>) -> Self {
+        let (open, ended) = oneshot::channel();
+        let reader = Some(Reader { source: behind(source), held: Vec::new(), open: Some(open) });
+        Self { reader, target: None, ended: Some(ended) }
     }
 
     /// The reading end, once, if it is for the caller.

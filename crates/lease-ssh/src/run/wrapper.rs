@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-/// The script. It is read with its arguments `$1` to `$5` and the command after them, see its head.
-const WRAPPER: &str = include_str!("wrapper.sh");
+/// The script. It is read with its arguments `$1` to `$6` and the command after them, see its head.
+const WRAPPER: &str = concat!(include_str!("alive.sh"), include_str!("wrapper.sh"));
 /// How much of each stream the script logs as it stands there.
 const DEFAULT_LIMIT: &str = "lease_log_blocks=131072";
 /// What `ulimit -f` counts.
@@ -12,14 +12,14 @@ const BLOCK_BYTES: u64 = 512;
 /// How many bytes of each of a command's streams the box keeps unless it is told otherwise.
 pub(crate) const LOG_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
-/// The script without its comments, for boxes that log so many bytes of each stream, rounded up to whole blocks.
+/// The script without its comments and indentation, for boxes that log so many bytes of each stream, rounded up to whole blocks.
 pub(crate) fn wrapper(log_bytes_max: u64) -> Vec<u8> {
     let limit = match log_bytes_max {
         LOG_BYTES_MAX => Cow::Borrowed(DEFAULT_LIMIT),
         bytes => Cow::Owned(format!("lease_log_blocks={}", bytes.div_ceil(BLOCK_BYTES))),
     };
-    let is_sent = |line: &&str| !line.trim_start().starts_with('#');
-    let lines: Vec<_> = WRAPPER.lines().filter(is_sent).collect();
+    let is_sent = |line: &&str| !line.starts_with('#');
+    let lines: Vec<_> = WRAPPER.lines().map(str::trim_start).filter(is_sent).collect();
     lines.join("\n").replace(DEFAULT_LIMIT, &limit).into_bytes()
 }
 
@@ -30,8 +30,8 @@ mod tests {
     #[test]
     fn the_limit_of_the_log_is_in_the_script() {
         let shown = |bytes| String::from_utf8(wrapper(bytes)).unwrap();
-        assert!(shown(LOG_BYTES_MAX).starts_with("lease_log_blocks=131072\n"));
-        assert!(shown(1025).starts_with("lease_log_blocks=3\n"));
+        assert!(shown(LOG_BYTES_MAX).contains("\nlease_log_blocks=131072\n"));
+        assert!(shown(1025).contains("\nlease_log_blocks=3\n"));
         assert!(!shown(1025).contains("blocks=131072"), "the default is still there");
         assert!(!shown(0).contains("\n#"));
     }

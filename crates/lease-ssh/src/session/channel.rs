@@ -7,9 +7,11 @@ use std::sync::Arc;
 
 use openssh::{Child, Stdio};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::unix::pipe;
 
 use super::Session;
-use crate::error::{Result, SshError};
+use super::noise::Mark;
+use crate::error::{Result, SshError, shortened};
 use crate::quote::{quote, quote_all};
 
 /// The most that a script of ours may answer. The list of files of an earlier sync is the longest answer.
@@ -77,35 +79,59 @@ impl Session {
         args: &[&[u8]],
         input: &[u8],
     ) -> Result<Reply> {
-        let stdin = if input.is_empty() { Stdio::null() } else { Stdio::piped() };
-        let mut child = self
-            .open(script, args, Ends3 { stdin, stdout: Stdio::piped(), stderr: Stdio::piped() })
-            .await?;
-        let (stdin, stdout, stderr) =
-            (child.stdin().take(), child.stdout().take(), child.stderr().take());
-        let feeding = async {
-            let Some(mut stdin) = stdin else { return Ok(()) };
-            let fed = async {
-                stdin.write_all(input).await?;
-                stdin.flush().await
-            };
+        if input.is_empty() {
+            return self.ask(doing, script, args, Stdio::null()).await;
+        }
+        let broken = |error: io::Error| SshError::lost(&error);
+        let (mut writer, reader) = pipe::pipe().map_err(broken)?;
+        let reader = Stdio::from(reader.into_blocking_fd().map_err(broken)?);
+        let feeding = async move {
             // A script that stopped reading says why with its status.
-            fed.await.or_else(|error| {
+            writer.write_all(input).await.or_else(|error| {
                 if error.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) }
             })
         };
-        let (fed, stdout, stderr) = tokio::join!(
-            feeding,
-            collect(stdout, STDOUT_BYTES_MAX),
-            collect(stderr, STDERR_BYTES_MAX)
-        );
-        let broken = |error: io::Error| SshError::lost(&error);
-        let (stdout, stderr) = (stdout.map_err(broken)?, stderr.map_err(broken)?);
+        let (fed, reply) = tokio::join!(feeding, self.ask(doing, script, args, reader));
+        let reply = reply?;
         fed.map_err(broken)?;
+        Ok(reply)
+    }
+
+    /// Runs `script` to its end with this standard input. What a login shell said before is no part of the answer.
+    pub(crate) async fn ask(
+        &self,
+        doing: &'static str,
+        script: &[u8],
+        args: &[&[u8]],
+        stdin: Stdio,
+    ) -> Result<Reply> {
+        let mark = Mark::new()?;
+        let streams = Ends3 { stdin, stdout: Stdio::piped(), stderr: Stdio::piped() };
+        let mut child = self.open(&mark.before(script), args, streams).await?;
+        let (stdout, stderr) = (child.stdout().take(), child.stderr().take());
+        let (stdout, stderr) =
+            tokio::join!(collect(stdout, STDOUT_BYTES_MAX), collect(stderr, STDERR_BYTES_MAX));
+        let broken = |error: io::Error| SshError::lost(&error);
+        let (mut stdout, mut stderr) = (stdout.map_err(broken)?, stderr.map_err(broken)?);
         if stdout.len() as u64 > STDOUT_BYTES_MAX {
             return Err(SshError::Box { doing, detail: "it answered too much".to_owned() });
         }
-        Ok(Reply { end: end_of(child).await, stdout, stderr })
+        // The status comes after the output: see `run::stream`.
+        let end = end_of(child).await;
+        let has_run = mark.strip(&mut stdout);
+        mark.strip(&mut stderr);
+        if has_run {
+            return Ok(Reply { end, stdout, stderr });
+        }
+        // A shell that refuses to work may say why on either stream.
+        stderr.append(&mut stdout);
+        if end != End::Code(0) {
+            return Ok(Reply { end, stdout, stderr });
+        }
+        // Whatever ended so well, it was not the script.
+        let said = shortened(&stderr);
+        let detail = format!("the login shell ended before the script began: {said}");
+        Err(SshError::Box { doing, detail })
     }
 }
 

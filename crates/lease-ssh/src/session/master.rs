@@ -26,6 +26,7 @@ use crate::error::{LoginFailure, Result, SshError};
 use crate::files::private_directory;
 use crate::keys::LeaseFiles;
 use crate::pace;
+use crate::spare::Post;
 
 /// The smallest `sun_path` among the systems we run on (macOS), without its NUL.
 const SOCKET_PATH_BYTES_MAX: usize = 103;
@@ -68,6 +69,11 @@ impl Link {
         &self.control
     }
 
+    /// Where the keeper of a waiting session is.
+    pub(crate) fn post(&self) -> Post {
+        Post::of(&self.control)
+    }
+
     /// Whether a connection is open and its process answers.
     pub(crate) async fn answers(&self) -> bool {
         let mux = openssh::Session::resume_mux(self.control.as_path().into(), None);
@@ -95,6 +101,7 @@ impl Link {
 
     /// Ends the connection, if there is one, and proves that its process is gone.
     pub(crate) async fn close(&self) -> Result<()> {
+        self.post().clear().await;
         let _lock = self.lock().await?;
         if let Some(identity) = self.master().await? {
             // That it refuses or is gone in between shows below.

@@ -3,12 +3,14 @@
 mod channel;
 mod classify;
 mod master;
+mod noise;
 mod stranger;
 
 use std::sync::Arc;
 
 pub(crate) use channel::{End, Ends3, REQUEST_BYTES_MAX, Reply, end_of, request};
 pub(crate) use master::Link;
+pub(crate) use noise::Mark;
 
 use crate::error::{Result, SshError};
 

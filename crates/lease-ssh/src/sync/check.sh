@@ -1,5 +1,6 @@
 # Starts the command only where the box holds what its client believes. $1 the lease's directory, $2 nonce of this
-# attempt, $3 the expected generation, $4 "looked" by whoever has just looked at what commands left; what follows is the next part's. The answer is one line on standard error.
+# attempt, $3 the expected generation, $4 the survey that has just looked at what commands left, or ""; what follows is
+# the next part's. The answer is one line on standard error.
 lease_root=$1 lease_sync=$1/.lease/sync lease_nonce=$2 lease_expected=$3 lease_looked=$4
 shift 4
 lease_say() { printf 'lease-1 %s %s\n' "$lease_nonce" "$1" >&2; }
@@ -34,4 +35,4 @@ lease_seen() {
 }
 lease_current || lease_refuse stale
 [ -n "$lease_looked" ] || lease_seen || lease_refuse unseen
-[ -n "$lease_looked" ] || [ ! -s "$lease_sync/drift" ] || lease_refuse drift
+lease_told || lease_refuse drift

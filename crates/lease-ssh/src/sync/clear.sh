@@ -1,13 +1,20 @@
 # Marks the tree as being changed, removes what is gone, and looks for what is in the way. $1 root, $2 nonce, $3 and $4
-# the state that the client saw; a tar with the lists on standard input. Answers with NUL-ended paths that are in the way.
+# the state that the client saw, $5 how finely `find` reads times; a tar with the lists on standard input. Answers with
+# NUL-ended paths that are in the way.
 umask 077
 LC_ALL=C; export LC_ALL
-lease_sync=$1/.lease/sync
+lease_sync=$1/.lease/sync lease_looked=$2 lease_clock=$5
 cd "$lease_sync" || exit 1
 lease_lock || { echo "the box's tree is locked" >&2; exit 1; }
 lease_held='' lease_held_boot=''
 [ ! -f generation ] || read -r lease_held lease_held_boot <generation || :
-if [ "${lease_held:--} ${lease_held_boot:--}" != "$3 $4" ]; then
+# Whatever was changed before this is the client's to know before it is overwritten.
+if [ "$lease_held" != dirty ] && [ "$lease_held_boot" = "$lease_boot" ] && ! lease_is_quiet && [ ! -s drift ]; then
+  echo "the look at the tree failed" >&2
+  lease_unlock
+  exit 1
+fi
+if [ "${lease_held:--} ${lease_held_boot:--}" != "$3 $4" ] || ! lease_told; then
   lease_unlock
   echo superseded
   exit 0

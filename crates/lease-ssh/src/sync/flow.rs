@@ -6,12 +6,17 @@ use std::time::Duration;
 
 use lease_core::retry::{Bounds, Pace};
 use lease_tree::{Content, Delta, Held, Manifest};
+use tokio::time::Instant;
 
 use super::mirror::{Known, Look};
+use super::packing::Distance;
 use super::patch::Patch;
 use super::paths::PathSet;
+use super::progress::Meter;
+use super::records::is_ours;
 use super::remote::{Remote, Survey, Times};
-use super::{Drift, Order, SyncReport, script};
+use super::stream::{Load, lead_bytes};
+use super::{Drift, Extent, Order, Plan, PlannedWrite, SyncReport, script};
 use crate::box_root::BoxRoot;
 use crate::error::{Result, SshError};
 use crate::files::random_text;
@@ -23,6 +28,11 @@ const TURNS_TIME_MAX: Duration = Duration::from_secs(60);
 const ROUNDS_MAX: u32 = 24;
 /// What a request needs beside the arguments of a patch and the command.
 const SCRIPT_ROOM_BYTES: usize = 24 * 1024;
+
+/// How long a question takes at most to which a near box answers: two round trips, and what its programs need.
+const NEAR_TIME_MAX: Duration = Duration::from_millis(100);
+/// How many directories a plan names.
+const BIGGEST_MAX: usize = 10;
 
 /// What a request brings along, and what it means when the box accepts it.
 #[derive(Debug)]
@@ -71,12 +81,15 @@ pub(super) struct Flow<'a> {
     root: &'a BoxRoot,
     pub(super) order: Order<'a>,
     known: Option<Known>,
-    /// Whether what commands left was looked at in this flow.
-    looked: bool,
+    /// The survey of this flow, which has looked at what commands left.
+    looked: Option<String>,
+    /// What the box answered last, as long as nothing was done since.
+    asked: Option<(Remote<'a>, Asked)>,
     /// Whether the box needs to be told although nothing differs.
     renew: bool,
     /// Whether everything was sent in this flow. A file that changes all the time is left out then, and not tried again.
     sent: bool,
+    distance: Distance,
     rounds: u32,
     turns: Pace,
     pub(super) report: SyncReport,
@@ -94,7 +107,7 @@ impl<'a> Flow<'a> {
             drifted: Vec::new(),
             sees_drift: true,
         };
-        let known = order.mirror.known.clone();
+        let known = order.mirror.known.clone().filter(|_| order.extent == Extent::Difference);
         let pauses = (Duration::from_millis(50), Duration::from_secs(1));
         let turns = Pace::start(Bounds::within(TURNS_TIME_MAX).paused(pauses.0, pauses.1));
         Self {
@@ -102,9 +115,11 @@ impl<'a> Flow<'a> {
             root,
             order,
             known,
-            looked: false,
+            looked: None,
+            asked: None,
             renew: false,
             sent: false,
+            distance: Distance::Near,
             rounds: 0,
             turns,
             report,
@@ -119,7 +134,7 @@ impl<'a> Flow<'a> {
                 return Err(SshError::Superseded);
             }
             let Some(known) = self.known.clone() else {
-                self.settle(Sending::WhatDiffers).await?;
+                self.settle(self.first_sending()).await?;
                 continue;
             };
             if self.sent {
@@ -142,12 +157,12 @@ impl<'a> Flow<'a> {
 
     fn step(&self, script: Vec<u8>, known: Known, patch: Option<Patch>) -> Result<Step> {
         let nonce = random_text(16)?;
-        let looked: &[u8] = if self.looked { b"looked" } else { b"" };
+        let looked = self.looked.clone().unwrap_or_default();
         let mut args: Vec<Vec<u8>> = vec![
             self.root.as_str().into(),
             nonce.clone().into(),
             known.generation.clone().into(),
-            looked.to_vec(),
+            looked.into(),
         ];
         let Some(patch) = patch else {
             return Ok(Step { nonce, script, args, known, patch: None });
@@ -175,6 +190,7 @@ impl<'a> Flow<'a> {
     pub(super) async fn refused(&mut self, why: &str) -> Result<()> {
         tracing::debug!(why, "the box does not hold what was expected");
         self.sent = false;
+        self.asked = None;
         match why {
             // Something is in the way, or the change failed: the steps say what, and remove links of the box's own.
             "blocked" | "failed" => self.settle(Sending::InSteps).await,
@@ -183,9 +199,17 @@ impl<'a> Flow<'a> {
         }
     }
 
+    /// How a box is brought up to date of which nothing is believed.
+    fn first_sending(&self) -> Sending {
+        match self.order.extent {
+            Extent::Everything => Sending::Everything,
+            Extent::Difference => Sending::WhatDiffers,
+        }
+    }
+
     /// Brings the tree there without a command.
     pub(super) async fn alone(mut self) -> Result<SyncReport> {
-        self.settle(Sending::WhatDiffers).await?;
+        self.settle(self.first_sending()).await?;
         loop {
             let mut step = self.next(0).await?;
             if step.patch.is_some() {
@@ -230,10 +254,38 @@ impl<'a> Flow<'a> {
     }
 
     async fn settle_once(&mut self, sending: Sending) -> Result<()> {
-        let remote = Remote::new(self.session, self.root)?;
+        // When nothing has been done since the last question, its answer will do: what others did the box notices.
+        let (remote, asked) = if let Some(it) = self.asked.take() {
+            it
+        } else {
+            let remote = Remote::new(self.session, self.root)?;
+            let asked = self.ask(&remote).await?;
+            (remote, asked)
+        };
+        if let (Some(manifest), Sending::WhatDiffers) = (&asked.held, sending) {
+            let survey = &asked.survey;
+            let (generation, tools) = (survey.generation().to_owned(), survey.tools.clone());
+            self.known = Some(Known { generation, tools, manifest: manifest.clone() });
+            self.asked = Some((remote, asked));
+            return Ok(());
+        }
+        self.known = None;
+        let Asked { survey, ours, held } = asked;
+        let held = held.filter(|_| sending != Sending::Everything);
+        let known = self.send((&remote, &survey), &ours, held).await?;
+        self.order.mirror.keep(known.clone())?;
+        (self.known, self.renew, self.sent) = (Some(known), false, true);
+        Ok(())
+    }
+
+    /// Asks the box what it holds.
+    async fn ask(&mut self, remote: &Remote<'_>) -> Result<Asked> {
         let generation = self.known.as_ref().map(|it| it.generation.as_str());
+        let asked = Instant::now();
         let survey = remote.survey(generation).await?;
-        self.looked = true;
+        let far = asked.elapsed() > NEAR_TIME_MAX;
+        self.distance = if far { Distance::Far } else { Distance::Near };
+        self.looked = Some(remote.nonce().to_owned());
         self.report.repaired |= survey.is_dirty();
         self.report.sees_drift = survey.tools.look != Look::Never;
         let ours = match (&survey.records, &self.known) {
@@ -245,16 +297,34 @@ impl<'a> Flow<'a> {
             Some(manifest) if !survey.drift.is_empty() => Some(self.drifted(manifest, &survey)?),
             held => held,
         };
-        if let (Some(manifest), Sending::WhatDiffers) = (&held, sending) {
-            let (generation, tools) = (survey.generation().to_owned(), survey.tools);
-            self.known = Some(Known { generation, tools, manifest: manifest.clone() });
-            return Ok(());
+        Ok(Asked { survey, ours, held })
+    }
+
+    /// Says what would be done, and does nothing.
+    pub(super) async fn plan(mut self) -> Result<Plan> {
+        let remote = Remote::new(self.session, self.root)?;
+        if self.order.drift == Drift::Fail {
+            self.order.drift = Drift::Overwrite;
         }
-        self.known = None;
-        let known = self.send((&remote, &survey), &ours, held).await?;
-        self.order.mirror.keep(known.clone())?;
-        (self.known, self.renew, self.sent) = (Some(known), false, true);
-        Ok(())
+        let Asked { ours, held, .. } = self.ask(&remote).await?;
+        let held = held.filter(|_| self.order.extent == Extent::Difference);
+        let delta = self.delta(&held.unwrap_or_default()).await?;
+        let new = PathSet::new(self.order.scan.manifest().entries().map(|it| it.path.to_owned()));
+        let writes = delta.writes().map(|it| PlannedWrite {
+            path: it.entry.path.to_owned(),
+            bytes: it.entry.bytes,
+            change: it.change,
+        });
+        Ok(Plan {
+            source: self.report.source,
+            writes: writes.collect(),
+            removals: ours.without(&new).iter().map(Path::to_owned).collect(),
+            bytes: delta.bytes(),
+            biggest: delta.biggest_directories(BIGGEST_MAX),
+            skipped: self.report.skipped,
+            repairs: self.report.repaired,
+            drifted: self.report.drifted,
+        })
     }
 
     /// What the box holds, where that is known of every file.
@@ -317,10 +387,16 @@ impl<'a> Flow<'a> {
         let first = survey.generation() == "-" && ours.len() == 0;
         let delta = self.delta(&held.unwrap_or_default()).await?;
         let new = PathSet::new(self.order.scan.manifest().entries().map(|it| it.path.to_owned()));
-        let removed = remote.clear(survey, ours, &new).await?;
+        let union: Option<Vec<u8>> = survey.bare.then(|| new.iter().flat_map(is_ours).collect());
+        let removed = match &union {
+            Some(_) => 0,
+            None => remote.clear(survey, ours, &new).await?,
+        };
+        let lead_bytes = union.as_ref().map_or(0, |it| lead_bytes(it.len() as u64));
+        let meter = Meter::of(&delta, lead_bytes, self.order.progress.clone());
         let times = if first { Times::OfTheTree } else { Times::OfTheBox };
-        let written = remote.apply(delta, &survey.tools, times).await?;
-        let generation = remote.seal(&written.manifest, &survey.tools).await?;
+        let load = Load { delta, meter, union, distance: self.distance };
+        let (generation, written) = remote.unpack(load, survey, times).await?;
         self.report.removed += removed;
         self.report.sent_files += written.sent_files;
         self.report.sent_bytes += written.sent_bytes;
@@ -338,6 +414,17 @@ enum Sending {
     WhatDiffers,
     /// In steps of their own.
     InSteps,
+    /// In steps, whatever it holds.
+    Everything,
+}
+
+/// What the box has answered.
+struct Asked {
+    survey: Survey,
+    /// Which paths are ours.
+    ours: PathSet,
+    /// What they hold, if it is known of every one.
+    held: Option<Manifest>,
 }
 
 fn paths(manifest: &Manifest) -> PathSet {

@@ -11,13 +11,20 @@ lease_top() {
     [ "$lease_number" -le "$lease_top" ] || lease_top=$lease_number
   done
 }
-# When the process $1 started, in ticks of the system, or nothing where that cannot be told.
+# When the process $1 started, in ticks of the system, or nothing where that cannot be told or it is only a dead one that
+# nobody has waited for, as in a container whose first process waits for none.
 lease_birth() {
   lease_birth=
   [ -r "/proc/$1/stat" ] && read -r lease_stat 2>/dev/null <"/proc/$1/stat" || return 0
   # shellcheck disable=SC2086
   set -- ${lease_stat##*) }
-  lease_birth=${20}
+  case $1 in Z | X) ;; *) lease_birth=${20} ;; esac
+}
+# Whether the process $1 is at work.
+lease_lives() {
+  kill -0 "$1" 2>/dev/null || return 1
+  lease_birth "$1"
+  [ -n "$lease_birth" ] || [ ! -r "/proc/$1/stat" ]
 }
 # Whether the holder "pid birth boot" of a lock cannot be at work any more.
 lease_gone() {
@@ -31,9 +38,11 @@ lease_gone() {
 lease_lock() {
   lease_birth "$$"
   lease_self="$$ ${lease_birth:--} $lease_boot"
-  lease_turns=0
+  lease_turns=0 lease_waited=0 lease_seen_top=
   while :; do
     lease_top
+    # How long a file has been empty is counted for each: another one's time says nothing about it.
+    [ "$lease_top" = "$lease_seen_top" ] || lease_seen_top=$lease_top lease_waited=0
     lease_holder=
     if [ "$lease_top" -eq 0 ]; then
       lease_holder=free
@@ -41,10 +50,10 @@ lease_lock() {
       read -r lease_holder 2>/dev/null <"$lease_sync/lock.$lease_top" || lease_holder=
     fi
     # shellcheck disable=SC2086
-    if lease_gone $lease_holder || { [ -z "$lease_holder" ] && [ "$lease_turns" -ge 250 ]; }; then
-      lease_mine=$lease_sync/lock.$((lease_top + 1)) lease_wanted=$((lease_top + 1))
+    if lease_gone $lease_holder || { [ -z "$lease_holder" ] && [ "$lease_waited" -ge 250 ]; }; then
+      lease_mine=$lease_sync/lock.$((lease_top + 1)) lease_wanted=$((lease_top + 1)) lease_made=
       set -C
-      if { printf '%s\n' "$lease_self" >"$lease_mine"; } 2>/dev/null; then
+      if { { lease_made=yes; printf '%s\n' "$lease_self"; } >"$lease_mine"; } 2>/dev/null; then
         set +C
         # Somebody who held a higher number may have cleared ours away before.
         lease_top
@@ -52,11 +61,13 @@ lease_lock() {
         continue
       fi
       set +C
+      # Everybody would wait for the name of a holder in it.
+      [ -z "$lease_made" ] || { rm -f -- "$lease_mine"; echo "the lock: No space left on device" >&2; return 1; }
       [ -d "$lease_sync" ] || return 1
     fi
-    lease_turns=$((lease_turns + 1))
+    lease_turns=$((lease_turns + 1)) lease_waited=$((lease_waited + 1))
     [ "$lease_turns" -lt 3000 ] || return 1
-    sleep 0.02 2>/dev/null || { sleep 1; lease_turns=$((lease_turns + 49)); }
+    sleep 0.02 2>/dev/null || { sleep 1; lease_turns=$((lease_turns + 49)) lease_waited=$((lease_waited + 49)); }
   done
 }
 lease_unlock() {

@@ -3,7 +3,7 @@
 //! A client keeps a [`Mirror`]: what the box holds, and the name of the generation in which it holds it. A request names
 //! the generation it expects, and the box does nothing when it is in another one, when a change was not completed, or
 //! when a command has changed files of ours. A small change travels in the request that starts the command
-//! (`patch.sh`), a large one in steps of its own (`clear.sh`, `apply.sh`, `seal.sh`). Whatever is not as expected leads
+//! (`patch.sh`), a large one in steps of its own (`clear.sh`, `unpack.sh`). Whatever is not as expected leads
 //! to a question (`survey.sh`), and at the worst to sending everything. `docs/data-plane.md` has the states.
 //!
 //! On the box only paths of the records are deleted (invariant I14), and nothing is written or removed through a
@@ -11,20 +11,28 @@
 
 mod flow;
 mod mirror;
+mod packing;
 mod patch;
 mod paths;
+mod plan;
+mod progress;
 mod records;
 mod remote;
 mod script;
+mod stream;
 mod warm;
 
 use std::path::PathBuf;
 
 use lease_tree::{Compare, Scan, Skipped, Source};
+use tokio::sync::watch;
 
 use self::flow::Flow;
 pub use self::mirror::Mirror;
 pub(crate) use self::mirror::look_of;
+pub use self::plan::{Plan, PlannedWrite};
+pub use self::progress::Progress;
+pub(crate) use self::script::{check as check_script, lean, patch as patch_script};
 pub use self::warm::Started;
 use crate::box_root::BoxRoot;
 use crate::error::Result;
@@ -42,6 +50,16 @@ pub enum Drift {
     Fail,
 }
 
+/// How much of the tree is sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Extent {
+    /// What the box lacks, by what is known of it.
+    #[default]
+    Difference,
+    /// Everything. The box is asked which paths are ours and is believed nothing of what they hold.
+    Everything,
+}
+
 /// What is to be on the box.
 #[derive(Debug)]
 pub struct Order<'a> {
@@ -53,6 +71,24 @@ pub struct Order<'a> {
     pub drift: Drift,
     /// How files are compared that both sides have.
     pub compare: Compare,
+    /// How much is sent.
+    pub extent: Extent,
+    /// Where a large change tells how far it has come.
+    pub progress: Option<watch::Sender<Progress>>,
+}
+
+impl<'a> Order<'a> {
+    /// What the box lacks by the stamps of the files, over whatever commands have changed there.
+    pub fn new(mirror: &'a mut Mirror, scan: &'a Scan) -> Self {
+        Self {
+            mirror,
+            scan,
+            drift: Drift::default(),
+            compare: Compare::default(),
+            extent: Extent::default(),
+            progress: None,
+        }
+    }
 }
 
 /// What a sync did.
@@ -93,6 +129,17 @@ pub struct SyncReport {
 /// A cancelled sync leaves the box marked; the next one repairs.
 pub async fn sync(session: &Session, root: &BoxRoot, order: Order<'_>) -> Result<SyncReport> {
     Flow::new(session, root, order).alone().await
+}
+
+/// Says what [`sync`] would do. The box is asked; nothing of its tree is changed, and nothing is written down here.
+///
+/// # Errors
+/// When the box cannot be asked, or the tree is not there any more.
+///
+/// # Cancel safety
+/// It changes nothing that matters to a sync.
+pub async fn plan(session: &Session, root: &BoxRoot, order: Order<'_>) -> Result<Plan> {
+    Flow::new(session, root, order).plan().await
 }
 
 /// The relative path as the box sees it.

@@ -10,7 +10,18 @@ lease_added_directories=$1 lease_gone_directories=$2 lease_archive=$3 lease_coun
 shift 4
 lease_lock || lease_refuse busy
 lease_give_up() { lease_unlock; lease_refuse "$1"; }
+# Gives $1, unescaped, to a program; fails when the program does, and when it was not given all of it.
+lease_feed() {
+  lease_text=$1
+  shift
+  lease_fed=$({
+    { (LC_ALL=C; printf '%b' "$lease_text") && echo whole >&3; } | LC_ALL=C "$@" >/dev/null 2>&1 3>&- && echo fed >&3
+  } 3>&1)
+  case $lease_fed in whole*fed) ;; *) return 1 ;; esac
+}
 lease_current || lease_give_up stale
+lease_is_quiet || { [ ! -s "$lease_sync/drift" ] || lease_give_up drift; lease_give_up failed; }
+lease_told || lease_give_up drift
 cd "$lease_root/work" || lease_give_up stale
 # Nothing is written or removed through a link, and nothing of the box's own is in the way.
 while [ "$lease_count" -gt 0 ]; do
@@ -22,6 +33,7 @@ lease_count=$1
 shift
 while [ "$lease_count" -gt 0 ]; do
   if [ -d "$1" ] && [ ! -L "$1" ]; then lease_give_up blocked; fi
+  [ -z "$lease_watch" ] || printf '%s\n' "$1" >>"$lease_sync/wrote" || lease_give_up failed
   shift
   lease_count=$((lease_count - 1))
 done
@@ -29,14 +41,14 @@ printf 'dirty %s\n' "$lease_nonce" >"$lease_sync/generation" || lease_give_up fa
 # What comes is ours from before the first byte, what goes until after the last.
 printf '%b' "$lease_come" >>"$lease_sync/log" || lease_give_up failed
 if [ -n "$lease_remove" ]; then
-  printf '%b' "$lease_remove" | xargs -0 rm -f -- || lease_give_up failed
+  lease_feed "$lease_remove" xargs -0 rm -f -- || lease_give_up failed
 fi
 if [ -n "$lease_emptied" ]; then
   printf '%b' "$lease_emptied" | xargs -0 rmdir -- 2>/dev/null
 fi
 if [ -n "$lease_archive" ]; then
   # shellcheck disable=SC2086
-  (LC_ALL=C; printf '%b' "$lease_archive") | LC_ALL=C tar -x $lease_option -m -o -p -f - 2>/dev/null || lease_give_up failed
+  lease_feed "$lease_archive" tar -x $lease_option -m -o -p -f - || lease_give_up failed
 fi
 {
   [ -z "$lease_go" ] || printf '%b' "$lease_go" >>"$lease_sync/log"
@@ -48,7 +60,8 @@ fi
   [ -z "$lease_added_directories" ] || printf '%b' "$lease_added_directories" >>"$lease_sync/added.directories"
 } && {
   [ -z "$lease_gone_directories" ] || printf '%b' "$lease_gone_directories" >>"$lease_sync/gone.directories"
-} && : >"$lease_sync/drift" && : >"$lease_sync/stamp" \
+} && {
+  [ ! -e "$lease_sync/told" ] || rm -f -- "$lease_sync/told"
+} && lease_stamp \
   && printf '%s %s\n' "$lease_new" "$lease_boot" >"$lease_sync/generation" || lease_give_up failed
 lease_unlock
-lease_tick

@@ -1,24 +1,21 @@
 //! The steps of a large sync on the box, and the question what it holds.
 
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use lease_tree::{Delta, Layout, Manifest, Written, write_delta};
+use lease_tree::Written;
 use openssh::Stdio;
-use tokio::io::AsyncReadExt as _;
 
 use super::mirror::{Look, Tools, is_token};
 use super::path_of;
-use super::paths::{PathSet, watched};
-use super::records::{Records, comes, is_ours};
+use super::paths::PathSet;
+use super::records::{Records, is_ours};
 use super::script;
+use super::stream::{CHUNKS_MAX, Load, consume, packed, produce};
 use crate::box_root::BoxRoot;
 use crate::error::{Result, SshError};
 use crate::files::random_text;
-use crate::session::{End, Ends3, Session, end_of};
-
-/// How much is kept of what the steps say. An answer is one word.
-const SAID_BYTES_MAX: u64 = 64 * 1024;
+use crate::session::Session;
 
 /// What the box says about itself.
 #[derive(Debug)]
@@ -28,6 +25,10 @@ pub(super) struct Survey {
     state: (String, String),
     /// Whether the box holds a whole tree of that generation.
     pub(super) whole: bool,
+    /// Whether nothing of ours and nothing else is in the tree.
+    pub(super) bare: bool,
+    /// Whether it can undo the compression of a stream.
+    pub(super) zstd: bool,
     /// Which files of ours something on the box has changed.
     pub(super) drift: Vec<PathBuf>,
     /// What is ours on the box; `None` where the client knows it.
@@ -64,6 +65,8 @@ impl Survey {
             tools: Tools { tar: String::new(), look: Look::Never },
             state: (String::new(), String::new()),
             whole: false,
+            bare: false,
+            zstd: false,
             drift: Vec::new(),
             records: None,
         };
@@ -85,6 +88,8 @@ impl Survey {
                     survey.state = (generation.to_owned(), boot.to_owned());
                 }
                 ("whole", "") => survey.whole = is_token(&survey.state.0),
+                ("bare", "") => survey.bare = true,
+                ("zstd", "") => survey.zstd = true,
                 ("end", "") => return Ok(survey),
                 ("records", "") => break,
                 _ => return Err(wrong()),
@@ -107,11 +112,17 @@ impl<'a> Remote<'a> {
         Ok(Self { session, root, nonce: random_text(16)? })
     }
 
+    /// The word by which the box knows what this sync was told.
+    pub(super) fn nonce(&self) -> &str {
+        &self.nonce
+    }
+
     /// Asks the box what it holds, after a look at what commands left there.
     pub(super) async fn survey(&self, known: Option<&str>) -> Result<Survey> {
         let doing = "asking what the box holds";
         let look = script::look();
-        let args = [self.root.as_str().as_bytes(), known.unwrap_or("?").as_bytes(), &look];
+        let known = known.unwrap_or("?").as_bytes();
+        let args = [self.root.as_str().as_bytes(), known, &look, self.nonce.as_bytes()];
         let reply = self.session.script(doing, &script::survey(), &args, &[]).await?;
         Survey::parse(&reply.expect_success(doing)?)
     }
@@ -135,9 +146,11 @@ impl<'a> Remote<'a> {
             ("emptied", old_directories.without(&new_directories).listing_deepest_first()),
             ("directories", new_directories.listing()),
             ("complete", Vec::new()),
-        ])?;
+        ])
+        .map_err(|error| SshError::lost(&error))?;
         let (generation, boot) = &survey.state;
-        let args = [generation.as_bytes(), boot.as_bytes()];
+        let clock = survey.tools.look.clock();
+        let args = [generation.as_bytes(), boot.as_bytes(), clock.as_bytes()];
         let answer = self.step(doing, &script::clear(), &args, &packed).await?;
         let in_the_way = expect_word(doing, &answer, b"cleared")?;
         let paths: Vec<PathBuf> = in_the_way
@@ -148,78 +161,53 @@ impl<'a> Remote<'a> {
         if paths.is_empty() { Ok(gone.len() as u64) } else { Err(SshError::Blocked { paths }) }
     }
 
-    /// Sends the files of the delta.
-    pub(super) async fn apply(&self, delta: Delta, tools: &Tools, times: Times) -> Result<Written> {
+    /// Sends the files and the new records; returns the generation that the box is in then.
+    pub(super) async fn unpack(
+        &self,
+        load: Load,
+        survey: &Survey,
+        times: Times,
+    ) -> Result<(String, Written)> {
         let doing = "unpacking the tree";
-        let lost = |error: &dyn std::error::Error| SshError::lost(error);
+        let generation = random_text(24)?;
+        let Load { delta, meter, union, distance } = load;
+        let bare: &[u8] = if union.is_some() { b"bare" } else { b"" };
+        // Where nothing is, nothing has to be removed before it is written.
+        let tar: &[u8] = if union.is_some() { b"" } else { survey.tools.tar.as_bytes() };
+        let times: &[u8] = if times == Times::OfTheTree { b"" } else { b"-m" };
+        let (clock, zstd) = (survey.tools.look.clock(), if survey.zstd { "zstd" } else { "" });
+        let args = [
+            self.root.as_str().as_bytes(),
+            self.nonce.as_bytes(),
+            tar,
+            times,
+            generation.as_bytes(),
+            clock.as_bytes(),
+            bare,
+            zstd.as_bytes(),
+        ];
         let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
             .map_err(|errno| SshError::storage("opening a pipe for", ".")(errno.into()))?;
-        let times: &[u8] = if times == Times::OfTheTree { b"" } else { b"-m" };
-        let args =
-            [self.root.as_str().as_bytes(), self.nonce.as_bytes(), tools.tar.as_bytes(), times];
-        let streams = Ends3 {
-            stdin: Stdio::from(File::from(reader)),
-            stdout: Stdio::piped(),
-            stderr: Stdio::piped(),
-        };
-        let mut child = self.session.open(&script::apply(), &args, streams).await?;
-        let name = |what: &str| Some(format!(".lease/sync/{what}.{}", self.nonce).into_bytes());
-        let layout = Layout {
-            prefix: b"work/".to_vec(),
-            retract: name("retract"),
-            complete: name("complete"),
-        };
-        // On a thread of its own; a closed pipe ends it.
-        let written = tokio::task::spawn_blocking(move || {
-            let sink = std::io::BufWriter::with_capacity(256 * 1024, File::from(writer));
-            write_delta(&delta, &layout, sink)
+        let packing = survey.zstd.then_some(distance);
+        let directory = format!(".lease/sync/in.{}", self.nonce);
+        // On threads of their own, which a closed pipe ends.
+        let (hand, taken) = std::sync::mpsc::sync_channel(CHUNKS_MAX);
+        let produced =
+            tokio::task::spawn_blocking(move || produce(&delta, union, &directory, hand));
+        let consumed = tokio::task::spawn_blocking(move || {
+            consume(&taken, File::from(writer), packing, meter)
         });
-        let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
-        let (out, err) = (child.stdout().take(), child.stderr().take());
-        let read_out = async {
-            if let Some(out) = out {
-                out.take(SAID_BYTES_MAX).read_to_end(&mut stdout).await?;
-            }
-            Ok::<(), std::io::Error>(())
-        };
-        let read_err = async {
-            if let Some(mut err) = err {
-                (&mut err).take(SAID_BYTES_MAX).read_to_end(&mut stderr).await?;
-                tokio::io::copy(&mut err, &mut tokio::io::sink()).await?;
-            }
-            Ok::<(), std::io::Error>(())
-        };
-        let (read_out, read_err, written) = tokio::join!(read_out, read_err, written);
-        // The status comes after the output: see `run::stream`.
-        let end = end_of(child).await;
-        read_out.and(read_err).map_err(|error| lost(&error))?;
-        let written = written.map_err(|error| lost(&error))?;
-        match end {
-            End::Code(0) => expect_word(doing, &stdout, b"unpacked").map(drop)?,
-            End::Code(code) => return Err(SshError::from_box(doing, code, &stderr)),
-            End::Broken(detail) => return Err(SshError::Lost { detail }),
-        }
-        written.map_err(|error| SshError::storage("reading", "the tree")(error))
-    }
-
-    /// Says what the tree on the box is; returns its generation.
-    pub(super) async fn seal(&self, manifest: &Manifest, tools: &Tools) -> Result<String> {
-        let doing = "sealing the tree";
-        let generation = random_text(24)?;
-        let paths = PathSet::new(
-            manifest.entries().filter(|it| it.content.is_some()).map(|it| it.path.to_owned()),
-        );
-        let records: Vec<u8> = manifest.entries().filter_map(|it| comes(&it)).flatten().collect();
-        let packed = packed(&[
-            ("manifest", records),
-            ("paths", watched(paths.iter())),
-            ("directories", watched(paths.directories().iter())),
-            ("sealed", Vec::new()),
-        ])?;
-        let args = [generation.as_bytes(), tools.look.clock().as_bytes()];
-        let answer = self.step(doing, &script::seal(), &args, &packed).await?;
-        expect_word(doing, &answer, b"sealed")?;
-        Ok(generation)
+        let stdin = Stdio::from(File::from(reader));
+        let script = script::unpack();
+        let asked = self.session.ask(doing, &script, &args, stdin);
+        let (reply, produced, consumed) = tokio::join!(asked, produced, consumed);
+        let lost = |error: tokio::task::JoinError| SshError::lost(&error);
+        let (produced, (consumed, mut meter)) = (produced.map_err(lost)?, consumed.map_err(lost)?);
+        expect_word(doing, &reply?.expect_success(doing)?, b"sealed")?;
+        let written = produced.map_err(SshError::storage("reading", "the tree"))?;
+        consumed.map_err(|error| SshError::lost(&error))?;
+        meter.end();
+        Ok((generation, written))
     }
 
     async fn step(
@@ -242,19 +230,6 @@ pub(super) enum Times {
     OfTheTree,
     /// The box's own, so that a file is newer than what was built from an older one, whatever the clocks say.
     OfTheBox,
-}
-
-/// A small archive of lists.
-fn packed(lists: &[(&str, Vec<u8>)]) -> Result<Vec<u8>> {
-    let mut builder = tar::Builder::new(Vec::new());
-    for (name, content) in lists {
-        let mut header = tar::Header::new_gnu();
-        header.set_mode(0o600);
-        header.set_size(content.len() as u64);
-        let added = builder.append_data(&mut header, Path::new(name), content.as_slice());
-        added.map_err(|error| SshError::lost(&error))?;
-    }
-    builder.into_inner().map_err(|error| SshError::lost(&error))
 }
 
 /// What follows the line that a step answers with when it was done.

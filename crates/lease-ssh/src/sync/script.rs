@@ -4,50 +4,51 @@
 const LOCK: &str = include_str!("lock.sh");
 /// A function that waits until a change can be told from ours.
 const TICK: &str = include_str!("tick.sh");
+/// Functions for the moment that changes are told from.
+const STAMP: &str = include_str!("stamp.sh");
+/// A function that tells whether the client knows what was found.
+const TOLD: &str = include_str!("told.sh");
 /// What precedes a command that wants a certain tree.
 const CHECK: &str = include_str!("check.sh");
 /// What brings a small change to the tree.
 const PATCH: &str = include_str!("patch.sh");
+/// A function that tells whether there is nothing yet.
+const BARE: &str = include_str!("bare.sh");
 const SURVEY: &str = include_str!("survey.sh");
 const CLEAR: &str = include_str!("clear.sh");
-const APPLY: &str = include_str!("apply.sh");
-const SEAL: &str = include_str!("seal.sh");
+const UNPACK: &str = include_str!("unpack.sh");
 const LOOK: &str = include_str!("look.sh");
 
 /// What goes before the wrapper when nothing is sent.
 pub(crate) fn check() -> Vec<u8> {
-    lean(&[CHECK])
+    lean(&[TOLD, CHECK])
 }
 
 /// What goes before the wrapper when a small change is sent.
 pub(crate) fn patch() -> Vec<u8> {
-    lean(&[CHECK, LOCK, TICK, PATCH])
+    lean(&[TOLD, CHECK, LOCK, TICK, STAMP, PATCH])
 }
 
 /// Ends a patch that no command follows.
 pub(super) fn patch_alone() -> Vec<u8> {
-    lean(&[CHECK, LOCK, TICK, PATCH, "lease_say started\n"])
+    lean(&[TOLD, CHECK, LOCK, TICK, STAMP, PATCH, "lease_say started\n"])
 }
 
 pub(super) fn survey() -> Vec<u8> {
-    lean(&[LOCK, SURVEY])
+    lean(&[LOCK, BARE, SURVEY])
 }
 
 /// What the box keeps, to look at the tree after each command.
 pub(super) fn look() -> Vec<u8> {
-    lean(&[LOCK, LOOK])
+    lean(&[LOCK, TICK, LOOK])
 }
 
 pub(super) fn clear() -> Vec<u8> {
-    lean(&[LOCK, CLEAR])
+    lean(&[TOLD, LOCK, STAMP, CLEAR])
 }
 
-pub(super) fn apply() -> Vec<u8> {
-    lean(&[LOCK, APPLY])
-}
-
-pub(super) fn seal() -> Vec<u8> {
-    lean(&[LOCK, TICK, SEAL])
+pub(super) fn unpack() -> Vec<u8> {
+    lean(&[TOLD, LOCK, TICK, STAMP, BARE, UNPACK])
 }
 
 /// The parts one after the other, without indentation and comments: each byte of a request is paid for on a slow link.
@@ -71,7 +72,7 @@ mod tests {
             lean(&["# why\nif x; then\n  y # z\nfi\n", "\n#\na"]),
             b"if x; then\ny # z\nfi\na\n"
         );
-        for script in [check(), patch(), survey(), look(), clear(), apply(), seal()] {
+        for script in [check(), patch(), survey(), look(), clear(), unpack()] {
             let text = String::from_utf8(script).unwrap();
             assert!(!text.contains("\n#") && !text.contains("\n "), "{text}");
         }

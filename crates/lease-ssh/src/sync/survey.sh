@@ -1,6 +1,6 @@
 # Says what the box holds, after a look at what commands left. $1 the lease's directory, $2 the generation that the client
-# knows, $3 the program that looks. Answers in lines; where the client knows another generation or none, the records of
-# what syncs put there follow to the end.
+# knows, $3 the program that looks, $4 nonce. Answers in lines; where the client knows another generation or none, the
+# records of what syncs put there follow to the end.
 umask 077
 LC_ALL=C; export LC_ALL
 lease_sync=$1/.lease/sync
@@ -30,33 +30,48 @@ if [ -n "$lease_it" ]; then
     echo 'look newer whole'
   fi
 fi
+# Only what is asked for is believed: a program of that name may be anything.
+case $(zstd --version 2>/dev/null) in *[Zz]std* | *[Zz]standard*) echo zstd ;; esac
+lease_root=$1 lease_known=$2 lease_nonce=$4
 lease_held='' lease_held_boot=''
 [ ! -f generation ] || read -r lease_held lease_held_boot <generation || :
 if [ -n "$lease_how" ] && [ "$lease_held_boot" = "$lease_boot" ] && [ "$lease_held" != dirty ]; then
-  set -- "$1" "$2" "$3"
+  set --
   for lease_mark in open.*; do
     lease_what='' lease_pid=''
-    read -r lease_what lease_pid 2>/dev/null <"$lease_mark" || continue
-    [ "$lease_pid" != - ] && kill -0 "$lease_pid" 2>/dev/null || set -- "$@" "$lease_mark"
+    read -r lease_what lease_pid 2>/dev/null <"$lease_mark" || [ -e "$lease_mark" ] || continue
+    [ "$lease_pid" != - ] && lease_lives "$lease_pid" || set -- "$@" "$lease_mark"
   done
-  # Where nobody can look, nobody knows what is there.
-  /bin/sh look "$lease_sync" '' "$lease_how" || : >generation
-  lease_root=$1 lease_known=$2
-  shift 3
-  [ $# -eq 0 ] || rm -f -- "$@"
-  set -- "$lease_root" "$lease_known"
+  /bin/sh look "$lease_sync" '' "$lease_how"
+  lease_code=$?
+  # Where nobody can look, nobody knows what is there. A tree that is being changed is looked at when that has ended.
+  case $lease_code in 0 | 3) ;; *) : >generation ;; esac
+  [ $# -eq 0 ] || [ "$lease_code" -eq 3 ] || rm -f -- "$@"
 fi
 lease_lock || { echo "the box's tree is locked" >&2; exit 1; }
+trap lease_unlock EXIT
 lease_held='' lease_held_boot=''
 [ ! -f generation ] || read -r lease_held lease_held_boot <generation || :
+# A first sync that was cut off has written no file before the list of all was whole.
+if [ "$lease_held" = dirty ] && [ -e "in.$lease_held_boot/opened" ] && [ -e "in.$lease_held_boot/union" ]; then
+  mv -f -- "in.$lease_held_boot/union" manifest || exit 1
+fi
+if lease_is_bare "$lease_root"; then echo bare; fi
+# What is told is kept until whoever was told it has acted on it.
+if [ -s drift ] || [ -s told ]; then
+  {
+    echo "$lease_nonce" && { [ ! -s told ] || { read -r lease_line; cat; } <told; } && { [ ! -s drift ] || cat drift; }
+  } >new.told && mv -f -- new.told told && rm -f -- drift || exit 1
+fi
 printf 'state %s %s\n' "${lease_held:--}" "${lease_held_boot:--}"
 if [ "$lease_held_boot" = "$lease_boot" ] && [ "$lease_held" != dirty ]; then echo whole; fi
-if [ -s drift ]; then while IFS= read -r lease_line; do printf 'drift %s\n' "$lease_line"; done <drift; fi
-if [ "$lease_held" = "$2" ] && [ "$lease_held_boot" = "$lease_boot" ]; then
+if [ -s told ]; then
+  { read -r lease_line; while IFS= read -r lease_line; do printf 'drift %s\n' "$lease_line"; done; } <told
+fi
+if [ "$lease_held" = "$lease_known" ] && [ "$lease_held_boot" = "$lease_boot" ]; then
   echo end
 else
   echo records
   [ ! -e manifest ] || cat manifest
   [ ! -e log ] || cat log
 fi
-lease_unlock

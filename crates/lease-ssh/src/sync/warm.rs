@@ -91,6 +91,10 @@ impl Session {
                     drop(running);
                     flow.refused(&why).await?;
                 }
+                // The session that waited has died, and no attempt has begun. At most the next one does.
+                None if running.has_waited() && Box::pin(self.is_untouched(root, run)).await => {
+                    drop(running);
+                }
                 // The record says why it was not started, or the connection is gone.
                 None => return Ok(Started { running, kept: None, report: flow.report }),
             }

@@ -175,7 +175,7 @@ pub(crate) async fn run_to_the_end(
 }
 
 /// One run with up to `cuts` cuts at random places. Returns how many there were.
-async fn cut_at_random(it: &Box, session: &Session, seed: u64, cuts: u64) -> u64 {
+pub(crate) async fn cut_at_random(it: &Box, session: &Session, seed: u64, cuts: u64) -> u64 {
     let mut chance = Chance(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
     let run = format!("cut-{seed}");
     let (out, err) = expected();

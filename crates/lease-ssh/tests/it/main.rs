@@ -1,12 +1,24 @@
 //! The crate against a real sshd: an unprivileged `sshd -i` that ssh starts as its proxy command, so no port listens.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a failed expectation is the test")]
 
+mod cancelling;
 mod connection;
+mod copying;
 mod fixture;
+mod forwarding;
+mod full;
+mod greeting;
+mod hooked;
 mod job_limits;
 mod jobs;
+mod noise;
 mod runs;
 mod scripts;
+mod spare;
+mod sync_drift;
+mod sync_first;
+mod sync_plan;
+mod sync_scripts;
 mod sync_trouble;
 mod syncing;
 mod warm;

@@ -10,13 +10,21 @@ use lease_process::{Input, Limits, Output, Program, Stream, output};
 
 use crate::fixture::text;
 
-const WRAPPER: &str = include_str!("../../src/run/wrapper.sh");
+const WRAPPER: &str =
+    concat!(include_str!("../../src/run/alive.sh"), include_str!("../../src/run/wrapper.sh"));
 const FOLLOW: &str =
     concat!(include_str!("../../src/run/alive.sh"), include_str!("../../src/run/follow.sh"));
 const STATE: &str =
     concat!(include_str!("../../src/run/alive.sh"), include_str!("../../src/run/state.sh"));
 const CLOSE: &str =
     concat!(include_str!("../../src/run/alive.sh"), include_str!("../../src/run/close.sh"));
+const CANCEL: &str = concat!(
+    include_str!("../../src/run/alive.sh"),
+    include_str!("../../src/run/cancel.sh"),
+    include_str!("../../src/run/state.sh")
+);
+/// What is before the output of a command, on both streams.
+const BEGINNING: &[u8] = b"lease-1 nonce started\n";
 
 /// Every program that the scripts use.
 const PROGRAMS: [&str; 14] = [
@@ -70,22 +78,32 @@ impl Machine {
         let work = self.at("box/work").display().to_string();
         let script = WRAPPER.replace("blocks=131072", &format!("blocks={blocks}"));
         let args = [work.as_str(), run, "nonce", "", "", "sh", "-c", command];
-        output(&self.program(&script, &args), Limits::default()).await.unwrap()
+        let ran = output(&self.program(&script, &args), Limits::default()).await.unwrap();
+        if ran.status.shell_code() == 222 { ran } else { behind_the_beginning(ran) }
     }
 
     async fn follow(&self, run: &str, offsets: [&str; 2]) -> Output {
         // The input stays open, as a connection's does.
         let (input, held) = std::io::pipe().unwrap();
-        let program = self.program(FOLLOW, &[run, offsets[0], offsets[1], "take", ""]);
+        let program = self.program(FOLLOW, &[run, offsets[0], offsets[1], "take", "", "nonce"]);
         let program = program.stdin(Input::File(Arc::new(File::from(OwnedFd::from(input)))));
         let ended = output(&program, Limits::default()).await.unwrap();
         drop(held);
-        ended
+        behind_the_beginning(ended)
     }
 
     async fn state(&self, run: &str) -> String {
         text(&output(&self.program(STATE, &[run, ""]), Limits::default()).await.unwrap().stdout)
     }
+}
+
+/// The output without the lines that it begins behind.
+fn behind_the_beginning(mut ended: Output) -> Output {
+    for stream in [&mut ended.stdout, &mut ended.stderr] {
+        assert!(stream.starts_with(BEGINNING), "{}", text(stream));
+        stream.drain(..BEGINNING.len());
+    }
+    ended
 }
 
 /// What `seq 30000` prints.
@@ -204,7 +222,7 @@ async fn without_tee_a_command_runs_and_nothing_is_logged() {
 }
 
 #[tokio::test]
-async fn old_records_go_and_young_ones_stay() {
+async fn old_logs_go_and_what_happened_stays() {
     for shell in SHELLS {
         let it = Machine::new(shell, &[]);
         let jobs = it.at("box/.lease/jobs");
@@ -212,18 +230,27 @@ async fn old_records_go_and_young_ones_stay() {
         for number in 0..80 {
             let job = jobs.join(format!("old{number}"));
             fs::create_dir_all(&job).unwrap();
+            for name in ["start", "exit", "out", "err"] {
+                fs::write(job.join(name), "=3\n").unwrap();
+            }
             let end = File::create(job.join("end")).unwrap();
             if number >= 10 {
                 end.set_modified(hour_ago).unwrap();
             }
         }
-        fs::create_dir_all(jobs.join("running")).unwrap();
+        // One runs, and one was killed without a word.
+        for (name, pid) in [("running", std::process::id()), ("killed", 0x7fff_ffff)] {
+            fs::create_dir_all(jobs.join(name)).unwrap();
+            fs::write(jobs.join(name).join("start"), format!("nonce {pid} \n")).unwrap();
+            fs::write(jobs.join(name).join("out"), "").unwrap();
+        }
         let work = it.at("box/work").display().to_string();
         let args = [work.as_str(), "r", "nonce", "", "", "sh", "-c", "exit 0"];
         let program = it.program(WRAPPER, &args).stdout(Stream::Null).stderr(Stream::Null);
         // What sweeps goes on after the answer, in the group that is ended with this value.
         let wrapper = lease_process::spawn(&program).unwrap();
-        let count = || fs::read_dir(&jobs).unwrap().count();
+        let names = || fs::read_dir(&jobs).unwrap().map(|it| it.unwrap().path());
+        let count = || names().filter(|it| it.join("out").exists()).count();
         let swept = lease_process::wait::until(
             std::time::Duration::from_secs(20),
             std::time::Duration::from_millis(10),
@@ -231,6 +258,51 @@ async fn old_records_go_and_young_ones_stay() {
         );
         assert!(swept.await, "{shell}: {} are left", count());
         assert_eq!(wrapper.wait().await.unwrap().shell_code(), 0, "{shell}");
-        assert!(jobs.join("running").exists() && jobs.join("old3").exists(), "{shell}");
+        assert_eq!(names().count(), 83, "{shell}: a guard is gone");
+        assert!(jobs.join("old3/out").exists(), "{shell}");
+        assert!(jobs.join("running/out").exists() && !jobs.join("running/end").exists());
+        assert!(jobs.join("killed/end").exists(), "{shell}: it would stay for ever");
+        let gone = names().find(|it| it.join("swept").exists()).unwrap();
+        let gone = gone.file_name().unwrap().to_str().unwrap().to_owned();
+        let state = it.state(&gone).await;
+        assert!(state.contains("exit=3") && state.contains("swept="), "{shell}: {state}");
+        assert_eq!(it.run(&gone, 8, "touch ../again").await.status.shell_code(), 222, "{shell}");
+        assert!(!it.at("box/again").exists(), "{shell}: it was started again");
+    }
+}
+
+#[tokio::test]
+async fn a_run_that_was_cancelled_never_starts() {
+    for shell in SHELLS {
+        let it = Machine::new(shell, &[]);
+        let cancel = async |run: &str| {
+            let said = output(&it.program(CANCEL, &[run, "other"]), Limits::default()).await;
+            text(&said.unwrap().stdout)
+        };
+        assert!(cancel("r").await.contains("why=it was cancelled"), "{shell}");
+        assert!(cancel("r").await.contains("why=it was cancelled"), "{shell}");
+        assert_eq!(it.run("r", 8, "touch ../started").await.status.shell_code(), 222, "{shell}");
+        assert!(!it.at("box/started").exists(), "{shell}");
+        assert_eq!(it.run("s", 8, "exit 4").await.status.shell_code(), 4, "{shell}");
+        let said = cancel("s").await;
+        assert!(said.contains("exit=4") && !said.contains("why="), "{shell}: {said}");
+    }
+}
+
+/// A shell that reads byte after byte may have read blanks before the status was written over them.
+#[tokio::test]
+async fn a_status_that_is_just_being_written_is_none_yet() {
+    for shell in SHELLS {
+        let it = Machine::new(shell, &[]);
+        let job = it.at("box/.lease/jobs/r");
+        fs::create_dir_all(&job).unwrap();
+        fs::write(job.join("start"), "nonce 2147483647 1\n").unwrap();
+        for torn in ["", "        ", " \n", " 37\n      ", "=\n", "=1"] {
+            fs::write(job.join("exit"), torn).unwrap();
+            let state = it.state("r").await;
+            assert!(state.contains("nonce=") && !state.contains("exit="), "{shell}: {torn:?}");
+        }
+        fs::write(job.join("exit"), "=137\n   ").unwrap();
+        assert!(it.state("r").await.lines().any(|it| it == "exit=137"), "{shell}");
     }
 }

@@ -6,7 +6,9 @@ use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
-use lease_ssh::{Compare, Drift, Order, Session, Source, SshError, SyncReport, WhySkipped, sync};
+use lease_ssh::{
+    Compare, Drift, Extent, Order, Session, Source, SshError, SyncReport, WhySkipped, sync,
+};
 
 use crate::fixture::{Box, LEASE, mode_of, names, scan, tool, tree_at};
 
@@ -53,7 +55,14 @@ impl Case {
         let tree = tree_at(&self.tree);
         let mut mirror = self.it.client.mirror(LEASE, &self.it.root, &tree).unwrap();
         let scan = scan(&tree, mirror.manifest()).await?;
-        let order = Order { mirror: &mut mirror, scan: &scan, drift, compare: Compare::Stamps };
+        let order = Order {
+            mirror: &mut mirror,
+            scan: &scan,
+            drift,
+            compare: Compare::Stamps,
+            extent: Extent::Difference,
+            progress: None,
+        };
         sync(&self.session, &self.it.root, order).await
     }
 

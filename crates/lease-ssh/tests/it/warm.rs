@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
-use lease_ssh::{Command, Compare, Drift, Order, Outcome, Sinks, SshError, SyncReport};
+use lease_ssh::{Command, Compare, Drift, Extent, Order, Outcome, Sinks, SshError, SyncReport};
 
 use crate::fixture::{Box, LEASE, Ran, scan, sh, text, tree_at};
 use crate::syncing::Case;
@@ -57,14 +57,22 @@ impl Case {
         let tree = tree_at(&self.tree);
         let mut mirror = client.mirror(LEASE, &self.it.root, &tree).unwrap();
         let scan = scan(&tree, mirror.manifest()).await.unwrap();
-        let order = Order { mirror: &mut mirror, scan: &scan, drift, compare: Compare::Stamps };
+        let order = Order {
+            mirror: &mut mirror,
+            scan: &scan,
+            drift,
+            compare: Compare::Stamps,
+            extent: Extent::Difference,
+            progress: None,
+        };
         let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
         let mut sinks = Sinks::new(&mut stdout, &mut stderr);
         let place = (&self.it.root, run);
         match self.session.start_synced(place, order, command).await {
             Ok(it) => {
                 let report = it.report().clone();
-                let outcome = it.carry(stdin, &mut sinks).await.map_err(|it| it.to_string());
+                let carried = std::boxed::Box::pin(it.carry(stdin, &mut sinks)).await;
+                let outcome = carried.map_err(|it| it.to_string());
                 (Ok(report), Ran { outcome, stdout, stderr })
             }
             Err(error) => {
@@ -80,13 +88,13 @@ impl Case {
     }
 
     /// How many channels were opened so far.
-    fn channels(&self) -> usize {
+    pub(crate) fn channels(&self) -> usize {
         let log = fs::read_to_string(self.it.at("sshd.log")).unwrap();
         log.matches("server_input_channel_open: confirm session").count()
     }
 
     /// Waits until every look at what commands left has ended.
-    async fn looked(&self) {
+    pub(crate) async fn looked(&self) {
         let sync = self.it.at("box/.lease/sync");
         let open = || {
             fs::read_dir(&sync)
@@ -99,7 +107,7 @@ impl Case {
     }
 
     #[track_caller]
-    fn is_there(&self) {
+    pub(crate) fn is_there(&self) {
         assert_eq!(shown(&self.it.work()), shown(&self.tree));
     }
 }
