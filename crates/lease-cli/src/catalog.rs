@@ -42,6 +42,7 @@ use crate::offers::{
     SLURM_KEYS, SLURM_OPTIONS,
 };
 use crate::reaper::Post;
+use crate::sealed::{Asking, Sealed};
 
 pub(crate) use external::{Trial, check as check_adapter, write_skeletons};
 
@@ -118,6 +119,11 @@ pub(crate) fn credentials(provider: &str) -> &'static [&'static str] {
     }
 }
 
+/// Whether the boxes of a provider are on this machine.
+pub(crate) fn is_here(provider: &str) -> bool {
+    provider == "local"
+}
+
 /// What may be configured and asked for, whether the provider is in this build or not.
 struct Offer {
     name: &'static str,
@@ -192,7 +198,23 @@ pub(crate) fn descriptors() -> Vec<&'static Descriptor> {
     ]
 }
 
-/// Makes every provider of this build from the settings. No machine is touched yet.
+/// Makes every provider of this build from the settings. No machine is touched yet. What a repository's settings name is
+/// looked at before each call.
+pub(crate) fn providers(
+    base: &Base<'_>,
+    settings: &Settings,
+    installation: &InstallationId,
+) -> Result<Vec<Member>, Failure> {
+    let mut members = made(base, settings, installation)?;
+    for member in &mut members {
+        let name = member.provider.descriptor().name;
+        let asking = if name == "slurm" { Asking::RunsPrograms } else { Asking::RunsNothing };
+        let (inner, seals) = (Arc::clone(&member.provider), settings.seals(name));
+        member.provider = Sealed::around(inner, seals, base.trust()?, asking);
+    }
+    Ok(members)
+}
+
 #[cfg_attr(
     not(feature = "external"),
     expect(unused_variables, reason = "only one provider has to know the installation")
@@ -201,7 +223,7 @@ pub(crate) fn descriptors() -> Vec<&'static Descriptor> {
     not(any(feature = "local", feature = "hetzner", feature = "fal")),
     expect(clippy::unnecessary_wraps, reason = "other builds have providers that can fail here")
 )]
-pub(crate) fn providers(
+fn made(
     base: &Base<'_>,
     settings: &Settings,
     installation: &InstallationId,

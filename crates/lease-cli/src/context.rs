@@ -11,7 +11,7 @@ use lease_core::{Claim, Clock as _, Engine, LeaseId, Store, Timestamp};
 
 use crate::catalog::{self, Member};
 use crate::config::Settings;
-use crate::config::layer::{FlagValue, Layer};
+use crate::config::layer::FlagValue;
 use crate::config::trust::TrustStore;
 use crate::env::{Environment, SystemClock};
 use crate::failure::Failure;
@@ -99,8 +99,8 @@ impl<'a> Base<'a> {
     /// Everything for work on a tree. A setting of its repository that needs trust and has none is refused here.
     pub(crate) async fn open(self, flags: &[FlagValue]) -> Result<Context<'a>, Failure> {
         let settings = Settings::load(self.environment, flags, &self.trust()?)?;
-        let values = settings.values().clone();
-        self.open_with(settings, Some(values)).await
+        let made_with = Some(settings.clone());
+        self.open_with(settings, made_with).await
     }
 
     /// Everything for work on what is leased already. The repository around the current directory has no say in it.
@@ -131,14 +131,14 @@ impl<'a> Base<'a> {
     async fn open_with(
         self,
         settings: Settings,
-        values: Option<Layer>,
+        made_with: Option<Settings>,
     ) -> Result<Context<'a>, Failure> {
         let store: Arc<dyn Store> = Arc::new(self.store()?);
         let transport = session::transport(&self)?;
         let members = catalog::providers(&self, &settings, &store.installation().await?)?;
         let posts: Vec<_> = members.iter().filter_map(|it| it.post.clone()).collect();
         let mut builder = Engine::builder(store, transport, Arc::new(SystemClock))
-            .guardian(reaper::guardian(&self, posts.clone(), values)?)
+            .guardian(reaper::guardian(&self, posts.clone(), made_with)?)
             .census(reaper::census())
             .observer(self.output.observer())
             .settings(patience(&settings, &members));

@@ -31,6 +31,7 @@ pub(crate) const VARIABLES: &[Variable] = &[
     Variable { name: "LEASE_READY_TIMEOUT", about: "setting `ready_timeout`" },
     Variable { name: "LEASE_READ_PATIENCE", about: "setting `read_patience`" },
     Variable { name: "LEASE_RUN_RECONNECT", about: "setting `run.reconnect`" },
+    Variable { name: "LEASE_RUN_SPARE", about: "setting `run.spare`" },
     Variable { name: "LEASE_KEEP", about: "setting `keep`" },
     Variable { name: "HCLOUD_TOKEN", about: "the credential for hetzner: a token that may write" },
     Variable { name: "LEASE_FAL_KEY", about: "the credential for fal: an API key of admin scope" },
@@ -133,7 +134,10 @@ impl Environment {
     pub(crate) fn strangers(&self) -> Vec<String> {
         let ours = |name: &str| VARIABLES.iter().any(|it| it.name == name);
         let names = self.variables.keys().filter_map(|it| it.to_str());
-        names.filter(|it| it.starts_with("LEASE_") && !ours(it)).map(str::to_owned).collect()
+        // `lease forward` gives these to its command, which may be this program.
+        let given = |name: &str| name.starts_with("LEASE_PORT_");
+        let looks = |name: &&str| name.starts_with("LEASE_") && !given(name) && !ours(name);
+        names.filter(looks).map(str::to_owned).collect()
     }
 
     /// Every variable, for a program that must see what we see.
@@ -282,7 +286,7 @@ mod tests {
     #[test]
     fn a_misspelt_variable_is_a_stranger() {
         let environment = Environment::of(
-            &[("LEASE_PROVDER", "x"), ("LEASE_LOG", "x"), ("HOME", "/")],
+            &[("LEASE_PROVDER", "x"), ("LEASE_LOG", "x"), ("LEASE_PORT_80", "1"), ("HOME", "/")],
             Path::new("/"),
         );
         assert_eq!(environment.strangers(), ["LEASE_PROVDER"]);

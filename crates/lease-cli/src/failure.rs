@@ -9,6 +9,7 @@ use lease_core::{Effect, Error, ErrorKind};
 
 use crate::document::ErrorDocument;
 use crate::exit::Exit;
+use crate::sealed::Untrusted;
 
 /// A failure that ends the program.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -161,14 +162,12 @@ impl From<Error> for Failure {
         } else {
             Exit::ToolFailure
         };
-        Self {
-            what: with_causes(&error),
-            meaning,
-            next: next_for(error.kind()).to_owned(),
-            exit,
-            kind: error.kind().name(),
-            lease: None,
-        }
+        let untrusted = error.source().and_then(|it| it.downcast_ref::<Untrusted>());
+        let (next, kind) = match untrusted {
+            Some(it) => (format!("lease trust {}", it.file.display()), "untrusted"),
+            None => (next_for(error.kind()).to_owned(), error.kind().name()),
+        };
+        Self { what: with_causes(&error), meaning, next, exit, kind, lease: None }
     }
 }
 

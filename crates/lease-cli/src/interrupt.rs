@@ -10,6 +10,7 @@ pub(crate) struct Interrupts {
     interrupt: Signal,
     terminate: Signal,
     hangup: Signal,
+    heard: bool,
 }
 
 /// Which signal it was.
@@ -33,15 +34,23 @@ impl Interrupts {
             interrupt: listen(SignalKind::interrupt())?,
             terminate: listen(SignalKind::terminate())?,
             hangup: listen(SignalKind::hangup())?,
+            heard: false,
         })
     }
 
     /// Returns at the next of the signals. Dropping the wait loses none.
     pub(crate) async fn next(&mut self) -> Interrupt {
-        tokio::select! {
+        let interrupt = tokio::select! {
             _ = self.interrupt.recv() => Interrupt::CtrlC,
             _ = self.terminate.recv() => Interrupt::Terminate,
             _ = self.hangup.recv() => Interrupt::Hangup,
-        }
+        };
+        self.heard = true;
+        interrupt
+    }
+
+    /// Whether there was one.
+    pub(crate) fn were_heard(&self) -> bool {
+        self.heard
     }
 }

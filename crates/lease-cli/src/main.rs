@@ -15,6 +15,7 @@ mod offers;
 mod output;
 mod reaper;
 mod runs;
+mod sealed;
 mod session;
 mod setup;
 

@@ -13,8 +13,10 @@ use lease_core::{Claim, Scope, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::catalog;
+use crate::config::Settings;
 use crate::config::keys::{self, Value};
 use crate::config::layer::Layer;
+use crate::config::seal::Seal;
 use crate::config::sourced::{Origin, OriginKind, Sourced};
 use crate::durable;
 use crate::failure::Failure;
@@ -36,6 +38,9 @@ pub(crate) struct Setup {
     /// The account.
     pub(crate) scope: Scope,
     settings: Vec<Setting>,
+    /// What those of a repository named when they were trusted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    seals: Vec<Seal>,
     at: Timestamp,
 }
 
@@ -50,7 +55,13 @@ struct Setting {
 
 impl Setup {
     /// The settings of the provider of `scope`; none where they say nothing about where its machines are.
-    pub(crate) fn of(scope: &Scope, values: &Layer, at: Timestamp) -> Option<Self> {
+    pub(crate) fn of(scope: &Scope, settings: &Settings, at: Timestamp) -> Option<Self> {
+        let set = Self::settings_of(scope, settings.values())?;
+        let seals = settings.seals(&scope.provider);
+        Some(Self { v: FORMAT, scope: scope.clone(), settings: set, seals, at })
+    }
+
+    fn settings_of(scope: &Scope, values: &Layer) -> Option<Vec<Setting>> {
         if !catalog::keeps_setup(&scope.provider) {
             return None;
         }
@@ -65,7 +76,12 @@ impl Setup {
             value: it.value.to_json(),
             file: it.origin.file.clone(),
         });
-        Some(Self { v: FORMAT, scope: scope.clone(), settings: settings.collect(), at })
+        Some(settings.collect())
+    }
+
+    /// What the settings of a repository named when they were trusted.
+    pub(crate) fn seals(&self) -> &[Seal] {
+        &self.seals
     }
 
     /// What the record is called.
@@ -75,7 +91,7 @@ impl Setup {
 
     /// Whether the settings of its provider are these.
     pub(crate) fn is_in(&self, values: &Layer) -> bool {
-        Self::of(&self.scope, values, self.at).is_some_and(|it| it.settings == self.settings)
+        Self::settings_of(&self.scope, values).is_some_and(|it| it == self.settings)
     }
 
     /// `values`, with these settings of its provider instead of those that are there.
@@ -110,7 +126,7 @@ impl Setup {
     /// Writes it down. What is there of the same account gives way.
     pub(crate) fn keep(&self, state_dir: &Path) -> Result<(), Failure> {
         let path = directory(state_dir).join(format!("{}.json", self.name()));
-        let same = |it: &Self| it.settings == self.settings;
+        let same = |it: &Self| (&it.settings, &it.seals) == (&self.settings, &self.seals);
         if read(&path).is_ok_and(|it| same(&it)) {
             return Ok(());
         }
@@ -214,13 +230,14 @@ mod tests {
         catalog::descriptors().iter().map(|it| it.name).find(|it| catalog::keeps_setup(it))
     }
 
-    fn values(provider: &str, text: &str) -> Layer {
+    fn settings(provider: &str, text: &str) -> Settings {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("config.yaml");
         fs::write(&path, format!("providers:\n  {provider}:\n{text}")).unwrap();
         let mut values = layer::defaults().unwrap();
-        values.extend(layer::file(&path, OriginKind::Repository).unwrap().unwrap().layer);
-        values
+        let file = layer::file(&path, OriginKind::Repository).unwrap().unwrap();
+        values.extend(file.layer);
+        Settings::of(values, file.seals)
     }
 
     #[test]
@@ -228,15 +245,18 @@ mod tests {
         let Some(provider) = provider() else { return };
         let name = format!("providers.{provider}.account");
         let other = format!("providers.{provider}.work_root");
-        let then = values(provider, "    account: one\n    ready_timeout: 90m\n");
+        let made_with = settings(provider, "    account: one\n    ready_timeout: 90m\n");
+        let then = made_with.values();
         let dir = tempfile::tempdir().unwrap();
-        let kept = Setup::of(&scope(provider, "a"), &then, AT).unwrap();
+        let kept = Setup::of(&scope(provider, "a"), &made_with, AT).unwrap();
         kept.keep(dir.path()).unwrap();
         let read = Setup::for_scope(dir.path(), &scope(provider, "a")).unwrap();
         assert_eq!(read, kept);
         assert!(Setup::for_scope(dir.path(), &scope(provider, "b")).is_none());
-        assert!(read.is_in(&then));
-        let now = values(provider, "    account: two\n    work_root: /srv/x\n");
+        assert!(read.is_in(then));
+        assert_eq!(read.seals(), made_with.seals(provider), "and what they named is sealed");
+        assert!(!read.seals().is_empty());
+        let now = settings(provider, "    account: two\n    work_root: /srv/x\n").values().clone();
         assert!(!read.is_in(&now));
         let restored = read.put_into(now);
         assert!(read.is_in(&restored));
@@ -251,7 +271,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (one, two) = (scope(provider, "one"), scope(provider, "two"));
         for scope in [&one, &two] {
-            Setup::of(scope, &values(provider, "    account: x\n"), AT)
+            Setup::of(scope, &settings(provider, "    account: x\n"), AT)
                 .unwrap()
                 .keep(dir.path())
                 .unwrap();

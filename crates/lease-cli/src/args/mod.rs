@@ -1,5 +1,6 @@
 //! What may be typed, as data. Nothing here reads anything or decides anything but whether the words are well formed.
 
+mod files;
 mod lease;
 mod machine;
 mod parse;
@@ -9,6 +10,7 @@ mod work;
 
 use clap::{Args, Parser, Subcommand};
 
+pub(crate) use files::{CpArgs, ForwardArgs, WatchArgs};
 pub(crate) use lease::{
     AdoptArgs, CleanupArgs, KeepArgs, ListArgs, ReleaseArgs, ShowArgs, TouchArgs,
 };
@@ -16,7 +18,7 @@ pub(crate) use machine::{AcquireArgs, MachineArgs};
 pub(crate) use parse::{Parsed, command, parse};
 pub(crate) use record::{AttachArgs, HistoryArgs, LogsArgs};
 pub(crate) use setup::{
-    AdapterTestArgs, CompletionsArgs, ConfigCommand, Language, ManArgs, ProvidersArgs,
+    AdapterTestArgs, CompletionsArgs, ConfigCommand, KeeperArgs, Language, ManArgs, ProvidersArgs,
     ProvidersCommand, ReaperArgs, ReaperCommand, SchemaArgs, TrustArgs,
 };
 pub(crate) use work::{ExecArgs, RunArgs, SshArgs, SyncArgs};
@@ -66,6 +68,12 @@ pub(crate) enum Command {
     Exec(ExecArgs),
     /// Make the directory on a leased box equal to this tree
     Sync(SyncArgs),
+    /// Run a command on a box, and again whenever a file of the tree changes
+    Watch(WatchArgs),
+    /// Copy files between this machine and a leased box
+    Cp(CpArgs),
+    /// Open ports of a leased box on this machine
+    Forward(ForwardArgs),
     /// Say that a lease is in use, or move its deadlines
     Touch(TouchArgs),
     /// Forbid every automatic deletion of a lease
@@ -79,6 +87,9 @@ pub(crate) enum Command {
     Cleanup(CleanupArgs),
     /// Run, install or inspect the process that ends abandoned leases
     Reaper(ReaperArgs),
+    /// Keep a session waiting on the box of a lease; `lease run` starts it
+    #[command(hide = true)]
+    Keeper(KeeperArgs),
     /// Check everything that would fail later
     Doctor,
     /// List the providers of this build, or test and begin adapters

@@ -37,6 +37,19 @@ pub(crate) enum ReaperCommand {
     Status,
 }
 
+/// `lease keeper`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct KeeperArgs {
+    /// The lease, by id
+    pub(crate) lease: String,
+    /// How long a session waits for the next run, in milliseconds
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) idle_ms: u64,
+    /// How much of each of a command's streams the box logs
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) log_bytes: u64,
+}
+
 /// `lease providers`.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct ProvidersArgs {

@@ -9,6 +9,9 @@ use super::MachineArgs;
 
 /// `lease run`.
 #[derive(Clone, Debug, Default, Args)]
+#[command(
+    after_help = "Example:\n  lease run --download target/report.html --junit report.xml -- cargo test"
+)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub(crate) struct RunArgs {
     /// The machine, where none is named with --id.
@@ -32,6 +35,25 @@ pub(crate) struct RunArgs {
     /// Start the command, print the run's id and leave it running; needs --id or --keep
     #[arg(long)]
     pub(crate) detach: bool,
+    /// Give the command a terminal of the box that is connected to this one; needs one here
+    #[arg(long, short = 't', conflicts_with = "detach")]
+    pub(crate) tty: bool,
+    /// Sync a tree for the first time however large it is
+    #[arg(long)]
+    pub(crate) allow_large: bool,
+    /// Say at the end, on standard error, how long each phase took
+    #[arg(long)]
+    pub(crate) timings: bool,
+    /// Fetch this file or directory of the box after the command, whatever its exit code; a path below the tree, with
+    /// `*`, `?` and `[…]`; may be repeated
+    #[arg(long, value_name = "PATH", conflicts_with = "detach")]
+    pub(crate) download: Vec<String>,
+    /// Where what is fetched goes; the tree otherwise
+    #[arg(long, value_name = "DIR", conflicts_with = "detach")]
+    pub(crate) download_to: Option<PathBuf>,
+    /// Write a JUnit report of the run to this file
+    #[arg(long, value_name = "FILE", conflicts_with = "detach")]
+    pub(crate) junit: Option<PathBuf>,
     /// The tree to sync; the one around the current directory otherwise
     #[arg(long, value_name = "DIR")]
     pub(crate) dir: Option<PathBuf>,
@@ -62,13 +84,23 @@ pub(crate) struct SshArgs {
 
 /// `lease sync`.
 #[derive(Clone, Debug, Default, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub(crate) struct SyncArgs {
     /// The lease, by id or slug
     pub(crate) lease: String,
     /// The tree to sync; the one around the current directory otherwise
     #[arg(long, value_name = "DIR")]
     pub(crate) dir: Option<PathBuf>,
-    /// Print what would be sent and send nothing
+    /// Print what would be sent and removed, with sizes, and send nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// Compare the files by their contents, not by their times and sizes
+    #[arg(long)]
+    pub(crate) checksum: bool,
+    /// Believe nothing of what the box is said to hold, and send everything
+    #[arg(long)]
+    pub(crate) full: bool,
+    /// Sync a tree for the first time however large it is
+    #[arg(long)]
+    pub(crate) allow_large: bool,
 }

@@ -2,17 +2,19 @@
 
 use std::sync::{Arc, Mutex};
 
-use lease_core::Deadlines;
+use lease_core::Liveness;
 use lease_process::{Pid, ProcessIdentity};
 use lease_ssh::Relays;
 
 use crate::args::AttachArgs;
+use crate::command::limits;
 use crate::command::run::finish;
 use crate::context::{Base, Context};
 use crate::document::RunRecord;
 use crate::exit::Exit;
 use crate::failure::{Failure, Meaning};
 use crate::interrupt::Interrupts;
+use crate::reaper;
 use crate::session::{Attached, Ended, Followers, Recorder, attach, ssh_failure};
 
 /// Follows a run to its end.
@@ -28,7 +30,8 @@ pub(crate) async fn run(base: Base<'_>, args: &AttachArgs) -> Result<Exit, Failu
     let attached = Attached::to(&context, &claim).await?;
     let failed = |error: lease_core::Error| Failure::from(error).lease(claim.lease());
     context.engine.touch(claim.lease(), None).await.map_err(failed)?;
-    let others = client_lives(&record);
+    // What cannot be told from here may live, and may still read.
+    let others = client_of(&record) != Liveness::Dead;
     let relays = if others { Relays::Leave } else { Relays::End };
     let run = record.id.clone();
     let from = if args.from_now {
@@ -62,12 +65,14 @@ async fn conclude(
     let base = &context.base;
     match result {
         Ok(Ended::Exited(code)) => {
+            // What it is to bring back may have been forgotten meanwhile, which ending the record would undo.
+            let lifted = base.runs()?.find(&record.id).ok().and_then(|it| it.lifted);
             match recorder {
                 Some(recorder) => finish(base, recorder, &result),
-                None if client_lives(record) => {}
+                None if client_of(record) == Liveness::Alive => {}
                 None => base.runs()?.ended(record, code, base.now())?,
             }
-            limit_again(context, record).await;
+            limits::restore(context, &RunRecord { lifted, ..record.clone() }).await;
             Ok(Exit::Command(code))
         }
         Ok(Ended::Left | Ended::Detached) => {
@@ -87,22 +92,41 @@ pub(super) fn meant(base: &Base<'_>, name: &str) -> Result<RunRecord, Failure> {
     }
 }
 
-/// Whether the process that records a run still does.
-pub(super) fn client_lives(record: &RunRecord) -> bool {
-    let pid = i32::try_from(record.pid).ok().and_then(Pid::new);
-    pid.is_some_and(|pid| matches!(ProcessIdentity::of(pid), Ok(Some(_))))
+/// Whether the process that records a run still does: that very one, and not another that has its number now.
+pub(super) fn client_of(record: &RunRecord) -> Liveness {
+    match record.owner() {
+        Some(owner) => reaper::census().liveness(&owner),
+        // Only the number is recorded, which proves an end but no life.
+        None => match i32::try_from(record.pid).ok().and_then(Pid::new).map(ProcessIdentity::of) {
+            Some(Ok(None)) => Liveness::Dead,
+            Some(Ok(Some(_)) | Err(_)) | None => Liveness::Unknown,
+        },
+    }
 }
 
-/// Takes back that the lease of a detached run has no idle limit, with the one that the settings name.
-async fn limit_again(context: &Context<'_>, record: &RunRecord) {
-    let Ok(claim) = context.claim(&record.lease).await else { return };
-    let Some(idle) = context.settings.idle_timeout() else { return };
-    let current = claim.deadlines();
-    if current.idle_ms.is_some() || context.base.runs().is_ok_and(|it| it.has_open(record)) {
-        return;
-    }
-    let deadlines = Deadlines { idle_ms: Some(lease_core::time::millis(idle)), ..current };
-    if let Err(error) = context.engine.touch(claim.lease(), Some(deadlines)).await {
-        tracing::warn!(%error, "the lease has no idle limit again");
+#[cfg(test)]
+mod tests {
+    use lease_core::Timestamp;
+
+    use super::*;
+    use crate::runs::{RunStart, Runs};
+
+    #[test]
+    fn a_process_that_has_the_number_of_a_dead_client_is_not_taken_for_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let runs = Runs::new(dir.path());
+        let start = RunStart {
+            command: vec!["true".into()],
+            lease: "lse-aaaaaaaaaaaaaaaaaaaa".to_owned(),
+            slug: "calm-otter".to_owned(),
+            provider: "local".to_owned(),
+        };
+        let writer = runs.begin(start, Timestamp::from_millis(1_700_000_000_000)).unwrap();
+        let mut record = runs.find(writer.id()).unwrap();
+        assert_eq!(client_of(&record), Liveness::Alive, "it is this process");
+        record.process.as_mut().unwrap().start += 1;
+        assert_eq!(client_of(&record), Liveness::Dead);
+        record.process = None;
+        assert_eq!(client_of(&record), Liveness::Unknown);
     }
 }

@@ -3,10 +3,12 @@
 use std::io::{self, Write as _};
 use std::sync::{Arc, Mutex};
 
+use lease_core::Liveness;
 use lease_ssh::{Followed, Until};
 
 use crate::args::LogsArgs;
-use crate::command::attach::{client_lives, meant};
+use crate::command::attach::{client_of, meant};
+use crate::command::limits;
 use crate::command::run::finish;
 use crate::context::Base;
 use crate::document::{LogsDocument, RecordedStream, RunRecord};
@@ -20,7 +22,7 @@ use crate::session::{Attached, Ended, Followers, fetch};
 pub(crate) async fn run(base: Base<'_>, args: &LogsArgs) -> Result<Exit, Failure> {
     let record = meant(&base, &args.run)?;
     let is_open = record.finished_at.is_none();
-    if is_open && !base.output.is_json() && (args.follow || !client_lives(&record)) {
+    if is_open && !base.output.is_json() && (args.follow || client_of(&record) != Liveness::Alive) {
         return from_box(base, args, record).await;
     }
     recorded(&base, args, record)
@@ -33,7 +35,7 @@ async fn from_box(base: Base<'_>, args: &LogsArgs, record: RunRecord) -> Result<
         let attached = Attached::to(&context, &claim).await?;
         Ok::<_, Failure>((context, attached))
     };
-    let (_context, attached) = match reached.await {
+    let (context, attached) = match reached.await {
         Ok(reached) => reached,
         Err(failure) if args.follow => return Err(failure),
         Err(failure) => {
@@ -42,7 +44,7 @@ async fn from_box(base: Base<'_>, args: &LogsArgs, record: RunRecord) -> Result<
         }
     };
     // The box has the output from its first byte on, which is more than a client that died has recorded.
-    let recorder = if args.follow || client_lives(&record) {
+    let recorder = if args.follow || client_of(&record) != Liveness::Dead {
         None
     } else {
         Some(Arc::new(Mutex::new(base.runs()?.again(record.clone())?)))
@@ -60,6 +62,7 @@ async fn from_box(base: Base<'_>, args: &LogsArgs, record: RunRecord) -> Result<
             if let Some(recorder) = recorder {
                 let code = u8::try_from(code).unwrap_or(u8::MAX);
                 finish(&base, recorder, &Ok(Ended::Exited(code)));
+                limits::restore(&context, &record).await;
             }
             base.output.note(&format!("the command ended with {code}"));
         }

@@ -7,10 +7,15 @@ mod attach;
 mod cleanup;
 mod completions;
 mod config;
+mod cp;
 mod doctor;
+mod ending;
 mod exec;
+mod forward;
 mod history;
 mod keep;
+mod keeper;
+mod limits;
 mod list;
 mod logs;
 mod man;
@@ -24,6 +29,7 @@ mod ssh;
 mod sync;
 mod touch;
 mod trust;
+mod watch;
 mod welcome;
 
 use crate::args::{Cli, Command};
@@ -49,12 +55,16 @@ pub(crate) async fn run(
         Command::Ssh(args) => Box::pin(ssh::run(base, args)).await,
         Command::Exec(args) => Box::pin(exec::run(base, args)).await,
         Command::Sync(args) => Box::pin(sync::run(base, args)).await,
+        Command::Watch(args) => Box::pin(watch::run(base, args)).await,
+        Command::Cp(args) => Box::pin(cp::run(base, args)).await,
+        Command::Forward(args) => Box::pin(forward::run(base, args)).await,
         Command::Touch(args) => touch::run(base, args).await,
         Command::Keep(args) => keep::run(base, args).await,
         Command::Release(args) => Box::pin(release::run(base, args)).await,
         Command::Adopt(args) => Box::pin(adopt::run(base, args)).await,
         Command::Cleanup(args) => Box::pin(cleanup::run(base, args)).await,
         Command::Reaper(args) => Box::pin(reaper::run(base, args)).await,
+        Command::Keeper(args) => Box::pin(keeper::run(&base, args)).await,
         Command::Doctor => Box::pin(doctor::run(base)).await,
         Command::Providers(args) => Box::pin(providers::run(base, args)).await,
         Command::History(args) => history::run(&base, args),

@@ -11,6 +11,7 @@ use crate::document::{ReleaseDocument, ReleasedLease, Time};
 use crate::exit::Exit;
 use crate::failure::{Failure, Meaning};
 use crate::interrupt::{Interrupt, Interrupts};
+use crate::session::spare;
 
 /// Releases what was named; the failure of one does not stop the others.
 pub(crate) async fn run(base: Base<'_>, args: &ReleaseArgs) -> Result<Exit, Failure> {
@@ -157,6 +158,8 @@ pub(crate) async fn release(
     keep: bool,
     interrupts: &mut Interrupts,
 ) -> Result<lease_core::Result<Outcome>, Failure> {
+    // What waits for a next run has nothing to wait for any more.
+    spare::end(&context.base, lease).await;
     let request = Release { by: By::Person, why: "asked for on the command line".to_owned(), keep };
     let mut work = pin!(context.engine.release(lease, request));
     loop {

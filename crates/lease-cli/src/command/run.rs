@@ -4,47 +4,78 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use lease_core::engine::{By, Outcome, Release};
-use lease_core::{Claim, Deadlines, Phase, Retention};
+use lease_core::time::millis;
+use lease_core::{Claim, Phase, Retention};
 use tokio::time::Instant;
 
 use crate::args::RunArgs;
-use crate::command::acquire;
+use crate::command::ending::{conclude, finished, report};
+pub(super) use crate::command::ending::{conclude_leased, finish};
+use crate::command::watch::{self, AtChange};
+use crate::command::{acquire, limits};
 use crate::config::KeepPolicy;
+use crate::config::layer::FlagValue;
 use crate::context::{Base, Context};
+use crate::document::{RunPhases, TimingsDocument};
 use crate::exit::Exit;
 use crate::failure::{Failure, Meaning};
 use crate::interrupt::{Interrupt, Interrupts};
 use crate::runs::RunStart;
 use crate::session::{
-    Attached, Ended, Fresh, Place, Recorder, Task, UseLock, execute, give_up, launch, start,
+    Artifacts, Attached, Ended, Fresh, Place, Recorder, Task, UseLock, execute, give_up,
+    interrupted, launch, on_terminal, refuse_large, spare, start,
 };
-
-/// When a lease with a detached run ends at the latest, where nothing else says so.
-const DETACHED_AGE_MAX: Duration = Duration::from_secs(12 * 60 * 60);
 
 /// Runs a command on a leased box.
 pub(crate) async fn run(base: Base<'_>, args: &RunArgs) -> Result<Exit, Failure> {
+    run_with(base, args, None).await
+}
+
+/// Runs a command, and again whenever the tree changes.
+pub(super) async fn run_again(
+    base: Base<'_>,
+    args: &RunArgs,
+    at_change: AtChange,
+) -> Result<Exit, Failure> {
+    run_with(base, args, Some(at_change)).await
+}
+
+async fn run_with(
+    base: Base<'_>,
+    args: &RunArgs,
+    again: Option<AtChange>,
+) -> Result<Exit, Failure> {
     refuse_empty(args)?;
-    let context = base.open(&acquire::flags(&args.machine)).await?;
+    refuse_without_terminal(&base, args)?;
+    let mut flags = acquire::flags(&args.machine);
+    flags.extend(args.allow_large.then(FlagValue::allow_large));
+    let context = base.open(&flags).await?;
     let place = Place::of(&context, args.dir.as_deref())?;
+    let artifacts = Artifacts::of(&context, &args.download, args.download_to.as_deref(), &place)?;
     // A tree that cannot be synced is told before a box is leased; where there is one, looking once is enough.
+    let mut looked = None;
     if !args.no_sync && args.id.is_none() {
+        let began = Instant::now();
         let scan = place.scan(&context).await?;
+        looked = Some(began.elapsed());
+        let next = "lease run --allow-large -- COMMAND";
+        refuse_large(&context, &scan, (Meaning::NothingCreated, next))?;
         if scan.manifest().is_empty() {
             let root = place.tree.root.display();
             base.output.note(&format!("there is no file in {root} that is synced"));
         }
     }
     let interrupts = Interrupts::listen()?;
-    match &args.id {
-        Some(name) => {
-            let claim = context.claim(name).await?;
-            let other = context.other_for(&claim).await?;
-            let context = other.as_ref().unwrap_or(&context);
-            Work { context, args, place, interrupts }.on_existing(&claim).await
-        }
-        None => Work { context: &context, args, place, interrupts }.on_new().await,
+    if let Some(name) = &args.id {
+        let claim = context.claim(name).await?;
+        let other = context.other_for(&claim).await?;
+        let context = other.as_ref().unwrap_or(&context);
+        let mut work = Work { context, args, place, looked, interrupts, again, artifacts };
+        return work.on_existing(&claim).await;
     }
+    let context = &context;
+    let mut work = Work { context, args, place, looked, interrupts, again, artifacts };
+    work.on_new().await
 }
 
 fn refuse_empty(args: &RunArgs) -> Result<(), Failure> {
@@ -60,6 +91,16 @@ fn refuse_empty(args: &RunArgs) -> Result<(), Failure> {
     Ok(())
 }
 
+/// A command with a terminal needs one on this side as well.
+fn refuse_without_terminal(base: &Base<'_>, args: &RunArgs) -> Result<(), Failure> {
+    if args.tty && !base.environment.reads_terminal() {
+        let what = "--tty needs a terminal, and standard input is none";
+        let failure = Failure::invalid(what, "lease run -- COMMAND");
+        return Err(failure.meaning(Meaning::NothingCreated).kind("usage"));
+    }
+    Ok(())
+}
+
 /// What is done with the box in the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Afterwards {
@@ -67,11 +108,17 @@ enum Afterwards {
     Keep,
 }
 
-struct Work<'a> {
-    context: &'a Context<'a>,
+/// One or more commands on one box.
+pub(super) struct Work<'a> {
+    pub(super) context: &'a Context<'a>,
     args: &'a RunArgs,
-    place: Place,
-    interrupts: Interrupts,
+    pub(super) place: Place,
+    /// How long the tree was looked at before there was a box.
+    looked: Option<Duration>,
+    pub(super) interrupts: Interrupts,
+    /// Whether it runs again when the tree changes, and what becomes of a command that runs then.
+    again: Option<AtChange>,
+    artifacts: Option<Artifacts>,
 }
 
 impl Work<'_> {
@@ -84,9 +131,76 @@ impl Work<'_> {
             .await
             .map_err(|error| Failure::from(error).lease(claim.lease()))?;
         let recorder = self.record(claim)?;
-        let result = self.use_box(claim, &recorder).await;
-        finish(&self.context.base, recorder, &result);
+        let (recorder, result) = self.rounds(claim, recorder).await;
+        if !self.args.no_sync && matches!(result, Ok(Ended::Exited(_))) {
+            spare::ensure(self.context, claim);
+        }
+        let result = self.finish(recorder, result);
         conclude_leased(claim, result)
+    }
+
+    /// Says how long each phase took, where that was asked for. Standard output is the command's.
+    fn tell_timings(&self, recorder: &Recorder) -> Result<(), Failure> {
+        if !self.args.timings {
+            return Ok(());
+        }
+        let (mut run, mut phases) = (String::new(), RunPhases::default());
+        with(recorder, |it| (run, phases) = (it.id().to_owned(), *it.phases()));
+        let document = TimingsDocument::new(run, phases);
+        self.context.base.output.aside(&document, || document.line())
+    }
+
+    /// Runs the command, once or as often as is asked for, and fetches what it left.
+    async fn rounds(
+        &mut self,
+        claim: &Claim,
+        recorder: Recorder,
+    ) -> (Option<Recorder>, Result<Ended, Failure>) {
+        if let Some(at_change) = self.again {
+            return watch::rounds(self, claim, recorder, at_change).await;
+        }
+        let mut result = self.use_box(claim, &recorder).await;
+        if matches!(result, Ok(Ended::Detached)) && self.artifacts.is_some() {
+            self.context.base.output.note("artifacts are not fetched after a command that goes on");
+        }
+        let code = match &result {
+            Ok(Ended::Exited(code)) => Some(*code),
+            Ok(Ended::Left | Ended::Detached) | Err(_) => None,
+        };
+        if let (Some(code), Some(artifacts)) = (code, self.artifacts.take()) {
+            let place = (self.context, claim);
+            let fetched = artifacts.fetch(place, &self.place, &mut self.interrupts).await;
+            match (fetched, code) {
+                (Ok(_), _) => {}
+                (Err(failure), 0) => result = Err(failure),
+                (Err(failure), _) => {
+                    let what = failure.what();
+                    self.context.base.output.note(&format!("not everything was fetched: {what}"));
+                }
+            }
+        }
+        (Some(recorder), result)
+    }
+
+    /// Ends the record, and says what was asked for about it.
+    fn finish(
+        &self,
+        recorder: Option<Recorder>,
+        result: Result<Ended, Failure>,
+    ) -> Result<Ended, Failure> {
+        let Some(recorder) = recorder else { return result };
+        self.tell_timings(&recorder)?;
+        let base = &self.context.base;
+        let record = finished(base, recorder, &result);
+        let (Some(path), Some(record)) = (&self.args.junit, record) else { return result };
+        match (report(base, path, &record, result.as_ref().err()), &result) {
+            (Err(failure), Ok(Ended::Exited(0))) => Err(failure),
+            (Err(failure), _) => {
+                base.output.note(failure.what());
+                result
+            }
+            (Ok(()), _) => result,
+        }
     }
 
     /// On a box of our own, from acquiring to releasing.
@@ -103,15 +217,14 @@ impl Work<'_> {
         // From here on the box is ours: whatever fails, it is given back or kept before we return.
         let (recorder, result) = match self.begin(&claim).await {
             Ok((lock, recorder)) => {
-                let acquire_ms = Some(lease_core::time::millis(acquired));
-                with(&recorder, |it| it.phases().acquire_ms = acquire_ms);
-                let result = self.use_box(&claim, &recorder).await;
+                with(&recorder, |it| it.phases().acquire_ms = Some(millis(acquired)));
+                let (recorder, result) = self.rounds(&claim, recorder).await;
                 drop(lock);
-                if let Ok(Ended::Exited(code)) = &result {
+                if let (Some(recorder), Ok(Ended::Exited(code))) = (&recorder, &result) {
                     // A release may take long, and we may be killed in it; what failed is said at the end.
-                    with(&recorder, |it| drop(it.exited(*code)));
+                    with(recorder, |it| drop(it.exited(*code)));
                 }
-                (Some(recorder), result)
+                (recorder, result)
             }
             Err(failure) => (None, Err(failure)),
         };
@@ -127,11 +240,10 @@ impl Work<'_> {
             (Ok(Ended::Left), Afterwards::Release) => Meaning::Releasing,
             _ => self.give_back(&claim, afterwards).await?,
         };
-        if let Some(recorder) = recorder {
-            let release_ms = Some(lease_core::time::millis(released.elapsed()));
-            with(&recorder, |it| it.phases().release_ms = release_ms);
-            finish(&self.context.base, recorder, &result);
+        if let Some(recorder) = &recorder {
+            with(recorder, |it| it.phases().release_ms = Some(millis(released.elapsed())));
         }
+        let result = self.finish(recorder, result);
         conclude(&claim, result, meaning)
     }
 
@@ -150,56 +262,82 @@ impl Work<'_> {
         }
     }
 
-    fn record(&self, claim: &Claim) -> Result<Recorder, Failure> {
+    pub(super) fn record(&self, claim: &Claim) -> Result<Recorder, Failure> {
         let base = &self.context.base;
         let writer = base.runs()?.begin(RunStart::of(claim, &self.args.command), base.now())?;
         Ok(Arc::new(Mutex::new(writer)))
     }
 
     /// Logs in, syncs and runs. An interrupt before the command starts ends the work like a failure.
-    async fn use_box(&mut self, claim: &Claim, recorder: &Recorder) -> Result<Ended, Failure> {
+    pub(super) async fn use_box(
+        &mut self,
+        claim: &Claim,
+        recorder: &Recorder,
+    ) -> Result<Ended, Failure> {
         // A box that was never synced has no directories inside.
-        let directory = if self.args.no_sync { None } else { self.place.directory.as_deref() };
+        let directory = (!self.args.no_sync).then(|| self.place.directory.clone()).flatten();
+        let directory = directory.as_deref();
         let mut task = Task { argv: &self.args.command, directory, started: None };
-        let began = Instant::now();
         let prepare = prepare(self.context, claim, (!self.args.no_sync).then_some(&self.place));
-        let (attached, tree) = tokio::select! {
+        let Prepared { attached, tree, looked, connect } = tokio::select! {
             prepared = prepare => prepared?,
-            _ = self.interrupts.next() => return Err(interrupted(claim)),
+            _ = self.interrupts.next() => return Err(interrupted(claim.lease())),
         };
-        if self.args.detach {
-            if tree.is_some() {
-                let sync = attached.sync(self.context, claim, &self.place);
+        with(recorder, |it| {
+            let phases = it.phases();
+            phases.connect_ms = Some(millis(connect));
+            phases.scan_ms = self.scan_time(looked).map(millis);
+        });
+        let began = Instant::now();
+        if self.args.detach || self.args.tty {
+            if let Some(tree) = tree {
+                let sync = attached.sync(self.context, tree);
                 tokio::select! {
                     synced = sync => drop(synced?),
-                    _ = self.interrupts.next() => return Err(interrupted(claim)),
+                    _ = self.interrupts.next() => return Err(interrupted(claim.lease())),
                 }
+                with(recorder, |it| it.phases().sync_ms = Some(millis(began.elapsed())));
+            }
+            if self.args.tty {
+                let (began, interrupts) = (Instant::now(), &mut self.interrupts);
+                let result =
+                    on_terminal(self.context, &attached, &task, recorder, interrupts).await;
+                with(recorder, |it| it.phases().run_ms = Some(millis(began.elapsed())));
+                return result;
             }
             let command = (self.args.command.as_slice(), directory);
             return self.leave_running(claim, &attached, command, recorder).await;
         }
         if let Some(tree) = tree {
             let started = tokio::select! {
-                started = start(self.context, &attached, tree, &task, recorder) => Some(started?),
-                _ = self.interrupts.next() => None,
+                started = start(self.context, &attached, tree, &task, recorder) => Ok(started?),
+                interrupt = self.interrupts.next() => Err(interrupt),
             };
-            let Some(started) = started else {
-                give_up(&attached, recorder).await;
-                return Err(interrupted(claim));
-            };
-            task.started = Some(started);
-            with(recorder, |it| {
-                it.phases().sync_ms = Some(lease_core::time::millis(began.elapsed()));
-            });
+            match started {
+                Ok(started) => task.started = Some(started),
+                Err(interrupt) => {
+                    let how = (&mut self.interrupts, interrupt);
+                    return give_up(self.context, &attached, recorder, how).await;
+                }
+            }
+            with(recorder, |it| it.phases().sync_ms = Some(millis(began.elapsed())));
         }
         let began = Instant::now();
         let result = execute(self.context, &attached, task, recorder, &mut self.interrupts).await;
-        with(recorder, |it| it.phases().run_ms = Some(lease_core::time::millis(began.elapsed())));
+        with(recorder, |it| it.phases().run_ms = Some(millis(began.elapsed())));
         result
     }
 
+    /// How long the tree was looked at, before there was a box and after.
+    fn scan_time(&self, looked: Option<Duration>) -> Option<Duration> {
+        match (self.looked, looked) {
+            (None, None) => None,
+            (before, after) => Some(before.unwrap_or_default() + after.unwrap_or_default()),
+        }
+    }
+
     /// Starts the command and says how to come back to it. A box that is not used by anybody here must stay for it, so
-    /// its idle limit goes, and it ends at its total limit.
+    /// its idle limit goes until the end of the command is known, and it ends at its total limit.
     async fn leave_running(
         &self,
         claim: &Claim,
@@ -208,17 +346,18 @@ impl Work<'_> {
         recorder: &Recorder,
     ) -> Result<Ended, Failure> {
         let output = self.context.base.output;
-        if claim.retention() != Retention::Keep {
-            let last = self.context.settings.max_age().unwrap_or(DETACHED_AGE_MAX);
-            let last = self.context.base.now().after(last);
-            let deadlines = Deadlines {
-                idle_ms: None,
-                expires_at: Some(claim.deadlines().expires_at.unwrap_or(last)),
-            };
-            let touched = self.context.engine.touch(claim.lease(), Some(deadlines)).await;
-            touched.map_err(|error| Failure::from(error).lease(claim.lease()))?;
-        }
-        let ended = launch(attached, command, recorder).await?;
+        limits::lift(self.context, claim, recorder).await?;
+        let ended = match Box::pin(launch(attached, command, recorder)).await {
+            Ok(ended) => ended,
+            Err(failure) => {
+                let mut record = None;
+                with(recorder, |it| record = Some(it.record().clone()));
+                if let Some(record) = record {
+                    limits::restore(self.context, &record).await;
+                }
+                return Err(failure);
+            }
+        };
         output.progress().clear();
         let mut run = String::new();
         with(recorder, |it| it.id().clone_into(&mut run));
@@ -299,73 +438,12 @@ impl Work<'_> {
     }
 }
 
-/// Ends the record of a run. What keeps it from being written is said and changes nothing else.
-pub(super) fn finish(base: &Base<'_>, recorder: Recorder, result: &Result<Ended, Failure>) {
-    // Its end is recorded by whoever sees it.
-    if matches!(result, Ok(Ended::Detached)) {
-        return;
-    }
-    let Ok(writer) = Arc::try_unwrap(recorder) else { return };
-    let mut writer = writer.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let code = match result {
-        Ok(ended) => ended.exit().code(),
-        Err(failure) => failure.exit().code(),
-    };
-    let finished = writer.exited(code).and_then(|()| writer.finish(base.now()));
-    if let Err(failure) = finished {
-        base.output.note(&format!("the run is not recorded: {}", failure.what()));
-    }
-}
-
-/// The command's own code, on a box that stays leased. Leaving a command behind must be said.
-pub(super) fn conclude_leased(
-    claim: &Claim,
-    result: Result<Ended, Failure>,
-) -> Result<Exit, Failure> {
-    match result {
-        Ok(Ended::Left) => {
-            let lease = claim.lease();
-            let failure = Failure::tool("interrupted twice; the command may still run on the box");
-            let failure = failure.exit_with(Exit::Interrupted).kind("interrupted");
-            Err(failure
-                .meaning(Meaning::StillLeased)
-                .next(format!("lease release {lease}"))
-                .lease(lease))
-        }
-        result => result.map(Ended::exit),
-    }
-}
-
-/// The command's own code, unless the box could not be given back: that must not look like success.
-fn conclude(
-    claim: &Claim,
-    result: Result<Ended, Failure>,
-    meaning: Meaning,
-) -> Result<Exit, Failure> {
-    let lease = claim.lease();
-    let next = match meaning {
-        Meaning::MayExist | Meaning::StillLeased => format!("lease release {lease}"),
-        Meaning::Releasing => "lease cleanup".to_owned(),
-        Meaning::Released | Meaning::NothingCreated | Meaning::NothingChanged => {
-            "lease history".to_owned()
-        }
-    };
-    match result {
-        Err(failure) => Err(failure.meaning(meaning).next(next)),
-        Ok(ended) if meaning == Meaning::MayExist => {
-            let what = format!(
-                "the command ended with {}, and the box could not be released",
-                ended.exit().code()
-            );
-            Err(Failure::tool(what).meaning(meaning).next(next).lease(lease).kind("unavailable"))
-        }
-        Ok(Ended::Left) => {
-            let what = "interrupted twice; what the command does on the box ends with its release";
-            let failure = Failure::tool(what).exit_with(Exit::Interrupted).kind("interrupted");
-            Err(failure.meaning(meaning).next(next).lease(lease))
-        }
-        Ok(ended) => Ok(ended.exit()),
-    }
+/// A login, and the tree that is to go there.
+struct Prepared {
+    attached: Attached,
+    tree: Option<Fresh>,
+    looked: Option<Duration>,
+    connect: Duration,
 }
 
 /// Logs in, and meanwhile looks at the tree if there is one to sync.
@@ -373,22 +451,21 @@ async fn prepare(
     context: &Context<'_>,
     claim: &Claim,
     place: Option<&Place>,
-) -> Result<(Attached, Option<Fresh>), Failure> {
+) -> Result<Prepared, Failure> {
+    let began = Instant::now();
     let look = async {
-        match place {
-            Some(place) => Fresh::look(context, claim, place).await.map(Some),
-            None => Ok(None),
-        }
+        let Some(place) = place else { return Ok::<_, Failure>((None, None)) };
+        let tree = Fresh::look(context, claim, place).await?;
+        Ok((Some(tree), Some(began.elapsed())))
     };
-    tokio::try_join!(Attached::to(context, claim), look)
+    let login = async {
+        let attached = Attached::to(context, claim).await?;
+        Ok::<_, Failure>((attached, began.elapsed()))
+    };
+    let ((attached, connect), (tree, looked)) = tokio::try_join!(login, look)?;
+    Ok(Prepared { attached, tree, looked, connect })
 }
 
-fn interrupted(claim: &Claim) -> Failure {
-    let failure =
-        Failure::tool("interrupted before the command started").exit_with(Exit::Interrupted);
-    failure.meaning(Meaning::StillLeased).kind("interrupted").lease(claim.lease())
-}
-
-fn with(recorder: &Recorder, change: impl FnOnce(&mut crate::runs::RunWriter)) {
+pub(super) fn with(recorder: &Recorder, change: impl FnOnce(&mut crate::runs::RunWriter)) {
     change(&mut recorder.lock().unwrap_or_else(PoisonError::into_inner));
 }

@@ -5,8 +5,9 @@ use std::fmt::Write as _;
 use lease_core::Liveness;
 
 use crate::args::ShowArgs;
+use crate::command::attach::client_of;
 use crate::context::Base;
-use crate::document::{LeaseDetails, LeaseSummary, ShowDocument};
+use crate::document::{LeaseDetails, LeaseSummary, OpenRun, ShowDocument};
 use crate::exit::Exit;
 use crate::failure::{Failure, one_line};
 
@@ -23,7 +24,12 @@ pub(crate) async fn run(base: &Base<'_>, args: &ShowArgs) -> Result<Exit, Failur
     };
     let census = crate::reaper::census();
     let liveness = claim.owner().map_or(Liveness::Unknown, |owner| census.liveness(owner));
-    let document = ShowDocument::of(&claim, liveness);
+    let runs = base.runs()?.open(claim.lease().as_str())?;
+    let runs = runs.into_iter().map(|it| {
+        let client = client_of(&it);
+        OpenRun::of(it, client)
+    });
+    let document = ShowDocument::of(&claim, liveness, runs.collect());
     base.output.result(&document, || text(&document.lease, &document.details))?;
     Ok(Exit::Success)
 }
@@ -66,6 +72,11 @@ fn text(lease: &LeaseSummary, details: &LeaseDetails) -> String {
         let own = if resource.own { "" } else { ", not ours to delete" };
         let note = resource.note.as_ref().map(|it| format!("; {it}")).unwrap_or_default();
         line("resource", &format!("{} {id} ({}{own}){note}", resource.kind, resource.state));
+    }
+    for run in &details.runs {
+        let client = if run.client == "dead" { ", its client is gone" } else { "" };
+        let (command, since) = (run.command.join(" "), run.started_at.as_str());
+        line("run", &format!("{} since {since}{client}: {command}", run.id));
     }
     for why in &details.given_up {
         line("gave up", why);

@@ -25,6 +25,10 @@ pub(crate) async fn run(base: Base<'_>, args: &TouchArgs) -> Result<Exit, Failur
         expires_at: total
             .map_or(current.deadlines().expires_at, |it| it.map(|span| base.now().after(span))),
     });
+    if idle.is_some() {
+        // What a detached run brings back at its end is not what counts any more.
+        base.runs()?.forget_lifted(current.lease().as_str())?;
+    }
     let claim = context.engine.touch(current.lease(), deadlines).await;
     let claim = claim.map_err(|error| Failure::from(error).lease(current.lease()))?;
     base.output.result(&LeaseDocument::of(&claim), || match claim.ends_at() {

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use crate::catalog;
 use crate::config::nearest::nearest;
-use crate::config::span;
 use crate::config::yaml::{Node, Wrong, Yaml};
+use crate::config::{size, span};
 
 /// A setting.
 #[derive(Clone, Copy, Debug)]
@@ -48,6 +48,8 @@ pub(crate) enum Kind {
     Span,
     /// A whole number of at most so much.
     Number(u64),
+    /// A size in bytes, or `none`.
+    Size,
     /// `true` or `false`.
     Switch,
     /// One of these words.
@@ -75,6 +77,8 @@ pub(crate) enum Value {
     Span(Duration),
     /// A number.
     Number(u64),
+    /// A size in bytes; `None` is no limit.
+    Size(Option<u64>),
     /// A switch.
     Switch(bool),
     /// A list.
@@ -171,6 +175,18 @@ pub(crate) const KEYS: &[Key] = &[
     )
     .default("64"),
     key(
+        "run.spare",
+        Kind::Limit,
+        "how long a session waits on a leased box for its next run, which then costs one round trip (`none` for not at all)",
+    )
+    .variable("LEASE_RUN_SPARE")
+    .default("10m"),
+    Key::trusted(
+        "artifacts",
+        Kind::List,
+        "files on the box, as paths or patterns, that `lease run` fetches into the tree after its command",
+    ),
+    key(
         "sync.ignore",
         Kind::List,
         "what is not synced, in the syntax of .gitignore, beside .leaseignore",
@@ -181,6 +197,12 @@ pub(crate) const KEYS: &[Key] = &[
         "what is done about files of the tree that a command has changed on the box",
     )
     .default("overwrite"),
+    key(
+        "sync.max_size",
+        Kind::Size,
+        "a first sync that would send more stops before anything is sent (`none` for no limit)",
+    )
+    .default("2GiB"),
 ];
 
 /// All settings of this build.
@@ -202,6 +224,7 @@ impl Value {
             Kind::Limit => span::parse_limit(text).map(Self::Limit),
             Kind::Span => span::parse(text).map(Self::Span),
             Kind::Number(most) => number(text, most),
+            Kind::Size => size::parse_limit(text).map(Self::Size),
             Kind::Switch => match text {
                 "true" => Ok(Self::Switch(true)),
                 "false" => Ok(Self::Switch(false)),
@@ -248,6 +271,7 @@ impl Value {
             (kind, Yaml::Scalar { text, .. }) => Self::from_text(kind, text).map_err(wrong),
             (Kind::Limit | Kind::Span, _) => Err(expected("a span such as 15m")),
             (Kind::Number(_), _) => Err(expected("a number")),
+            (Kind::Size, _) => Err(expected("a size such as 500MiB")),
             (Kind::Switch, _) => Err(expected("true or false")),
             (Kind::Text | Kind::Choice(_) | Kind::Path, _) => Err(expected("a text")),
         }
@@ -275,7 +299,8 @@ impl Value {
     pub(crate) fn to_json(&self) -> serde_json::Value {
         match self {
             Self::Unset => serde_json::Value::Null,
-            Self::Limit(None) => "none".into(),
+            Self::Limit(None) | Self::Size(None) => "none".into(),
+            Self::Size(Some(bytes)) => size::format(*bytes).into(),
             Self::Limit(Some(span)) | Self::Span(span) => span::format(*span).into(),
             Self::Number(number) => (*number).into(),
             Self::Switch(on) => (*on).into(),

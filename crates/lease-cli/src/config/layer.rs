@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::config::keys::{self, Key, Repository, Value};
 use crate::config::nearest::nearest;
+use crate::config::seal::Seal;
 use crate::config::sourced::{Origin, OriginKind, Sourced};
 use crate::config::yaml::{self, Node, Wrong, Yaml};
 use crate::durable::read_bounded;
@@ -25,6 +26,8 @@ pub(crate) struct ConfigFile {
     pub(crate) bytes: Vec<u8>,
     /// What it sets.
     pub(crate) layer: Layer,
+    /// What its settings that need trust name; empty for the user's own file.
+    pub(crate) seals: Vec<Seal>,
 }
 
 /// The weakest layer.
@@ -70,6 +73,13 @@ pub(crate) struct FlagValue {
     pub(crate) flag: &'static str,
     /// What was typed after it.
     pub(crate) text: String,
+}
+
+impl FlagValue {
+    /// What `--allow-large` sets.
+    pub(crate) fn allow_large() -> Self {
+        Self { key: "sync.max_size", flag: "--allow-large", text: "none".to_owned() }
+    }
 }
 
 /// What the flags set.
@@ -120,48 +130,17 @@ pub(crate) fn file(path: &Path, kind: OriginKind) -> Result<Option<ConfigFile>, 
             return Err(located(Wrong::at(root.place, what)));
         }
     }
-    let bytes = if kind == OriginKind::Repository { sealed(bytes, path, &layer) } else { bytes };
-    Ok(Some(ConfigFile { path: path.to_owned(), bytes, layer }))
-}
-
-/// A file of the repository that is longer than this is trusted by its name alone.
-const SEALED_BYTES_MAX: u64 = 16 * 1024 * 1024;
-
-/// The bytes of a file with those of the files beside or below it that its settings name where they need trust: what is
-/// trusted is a program as it is, and not only its name.
-fn sealed(mut bytes: Vec<u8>, path: &Path, layer: &Layer) -> Vec<u8> {
-    let needs_trust =
-        |key: &str| keys::find(key).is_some_and(|it| it.repository == Repository::NeedsTrust);
-    let Some(directory) = path.parent().and_then(|it| it.canonicalize().ok()) else {
-        return bytes;
-    };
-    let mut texts = Vec::new();
-    for (_, sourced) in layer.iter().filter(|(key, _)| needs_trust(key)) {
-        texts_of(&sourced.value.to_json(), &mut texts);
-    }
-    for text in texts {
-        let Ok(named) = directory.join(&text).canonicalize() else { continue };
-        if !named.starts_with(&directory) {
-            continue;
-        }
-        if let Ok(content) = read_bounded(&named, SEALED_BYTES_MAX) {
+    let (mut bytes, mut seals) = (bytes, Vec::new());
+    if kind == OriginKind::Repository {
+        // What is trusted is a program as it is, and not only its name.
+        seals = Seal::all(path, &layer, |text, content| {
             bytes.push(0);
             bytes.extend_from_slice(text.as_bytes());
             bytes.push(0);
-            bytes.extend_from_slice(&content);
-        }
+            bytes.extend_from_slice(content);
+        });
     }
-    bytes
-}
-
-fn texts_of(value: &serde_json::Value, texts: &mut Vec<String>) {
-    use serde_json::Value as Json;
-    match value {
-        Json::String(text) => texts.push(text.clone()),
-        Json::Array(items) => items.iter().for_each(|it| texts_of(it, texts)),
-        Json::Object(entries) => entries.values().for_each(|it| texts_of(it, texts)),
-        Json::Null | Json::Bool(_) | Json::Number(_) => {}
-    }
+    Ok(Some(ConfigFile { path: path.to_owned(), bytes, layer, seals }))
 }
 
 struct Source<'a> {

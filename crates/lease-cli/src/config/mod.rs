@@ -7,6 +7,8 @@ pub(crate) mod keys;
 pub(crate) mod layer;
 mod nearest;
 pub(crate) mod schema;
+pub(crate) mod seal;
+pub(crate) mod size;
 pub(crate) mod sourced;
 pub(crate) mod span;
 pub(crate) mod trust;
@@ -20,6 +22,7 @@ use lease_ssh::Drift;
 use crate::catalog;
 use crate::config::keys::{FromValue, Repository, Value};
 use crate::config::layer::{ConfigFile, FlagValue, Layer};
+use crate::config::seal::Seal;
 use crate::config::sourced::{OriginKind, Sourced};
 use crate::config::trust::{Trust, TrustStore};
 use crate::env::Environment;
@@ -35,6 +38,8 @@ const REPOSITORY_FILE: &str = "lease.yaml";
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     values: Layer,
+    /// What settings of a repository name, as it was when they were trusted.
+    seals: Vec<Seal>,
 }
 
 /// Whether `lease run` leaves its box behind.
@@ -103,7 +108,8 @@ impl Layers {
         for layer in files.chain([&self.environment, &self.flags]) {
             values.extend(layer.iter().map(|(key, value)| (*key, value.clone())));
         }
-        Ok(Settings { values })
+        let seals = self.repository.iter().flat_map(|it| it.seals.iter().cloned()).collect();
+        Ok(Settings { values, seals })
     }
 }
 
@@ -146,7 +152,22 @@ impl Settings {
 
     /// These settings, with those that a lease was made with instead of those of its provider.
     pub(crate) fn with(&self, setup: &Setup) -> Self {
-        Self { values: setup.put_into(self.values.clone()) }
+        let prefix = format!("providers.{}.", setup.scope.provider);
+        let others = self.seals.iter().filter(|it| !it.key.starts_with(&prefix));
+        let seals = others.chain(setup.seals()).cloned().collect();
+        Self { values: setup.put_into(self.values.clone()), seals }
+    }
+
+    /// What settings of a repository name for that provider, as it was when they were trusted.
+    pub(crate) fn seals(&self, provider: &str) -> Vec<Seal> {
+        let prefix = format!("providers.{provider}.");
+        self.seals.iter().filter(|it| it.key.starts_with(&prefix)).cloned().collect()
+    }
+
+    /// Settings as a test puts them together.
+    #[cfg(test)]
+    pub(crate) fn of(values: Layer, seals: Vec<Seal>) -> Self {
+        Self { values, seals }
     }
 
     /// Every setting, by key.
@@ -207,6 +228,11 @@ impl Settings {
         self.get::<u64>("run.log_mib").unwrap_or(64) * 1024 * 1024
     }
 
+    /// How long a session waits on a leased box for its next run; zero for not at all.
+    pub(crate) fn run_spare(&self) -> Duration {
+        self.limit("run.spare").unwrap_or_default()
+    }
+
     /// The limit in any case.
     pub(crate) fn max_age(&self) -> Option<Duration> {
         self.limit("max_age")
@@ -226,12 +252,25 @@ impl Settings {
         self.list("sync.ignore").unwrap_or_default()
     }
 
+    /// What is fetched from a box after a command.
+    pub(crate) fn artifacts(&self) -> &[String] {
+        self.list("artifacts").unwrap_or_default()
+    }
+
     /// What is done about files that a command has changed on the box.
     pub(crate) fn sync_drift(&self) -> Drift {
         match self.text("sync.drift") {
             Some("keep") => Drift::Keep,
             Some("fail") => Drift::Fail,
             _ => Drift::Overwrite,
+        }
+    }
+
+    /// How many bytes a first sync may send.
+    pub(crate) fn sync_max_size(&self) -> Option<u64> {
+        match self.value("sync.max_size") {
+            Some(Value::Size(most)) => *most,
+            _ => None,
         }
     }
 

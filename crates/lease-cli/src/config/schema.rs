@@ -43,6 +43,9 @@ fn setting(key: &Key) -> Value {
             json!({ "type": ["string", "null"], "pattern": "^([0-9]+(ms|s|m|h|d|w) ?)+$" })
         }
         Kind::Number(most) => json!({ "type": ["integer", "null"], "minimum": 0, "maximum": most }),
+        Kind::Size => {
+            json!({ "type": ["string", "null"], "pattern": "^(none|[0-9]+ *([KMGT]i?)?B)$" })
+        }
         Kind::Switch => json!({ "type": ["boolean", "null"] }),
         Kind::Choice(words) => {
             json!({ "enum": words.iter().map(|it| json!(it)).chain([Value::Null]).collect::<Vec<_>>() })

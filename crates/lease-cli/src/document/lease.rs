@@ -5,7 +5,7 @@ use lease_core::{Claim, Liveness, Retention};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::Time;
+use super::{RunRecord, Time};
 
 /// One lease in few words.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -152,10 +152,33 @@ pub(crate) struct LeaseDetails {
     pub(crate) resources: Vec<ResourceDescription>,
     /// The release under way.
     pub(crate) releasing: Option<ReleasingDescription>,
+    /// The runs on it whose end is not recorded here, the newest first.
+    pub(crate) runs: Vec<OpenRun>,
     /// The candidates that were given up.
     pub(crate) given_up: Vec<String>,
     /// The number of the last event of its record.
     pub(crate) sequence: u64,
+}
+
+/// A run that goes on, as far as is known here.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub(crate) struct OpenRun {
+    /// The run.
+    pub(crate) id: String,
+    /// The command; bytes that are not UTF-8 are shown as U+FFFD.
+    pub(crate) command: Vec<String>,
+    /// When it began.
+    pub(crate) started_at: Time,
+    /// Whether the process that follows and records it runs: `alive`, `dead` or `unknown`.
+    pub(crate) client: String,
+}
+
+impl OpenRun {
+    /// The description of a run.
+    pub(crate) fn of(record: RunRecord, client: Liveness) -> Self {
+        let RunRecord { id, command, started_at, .. } = record;
+        Self { id, command, started_at, client: word(&client) }
+    }
 }
 
 /// A process.
@@ -223,16 +246,16 @@ impl ShowDocument {
     pub(crate) const SCHEMA: &'static str = "lease.show/1";
 
     /// The document of a claim.
-    pub(crate) fn of(claim: &Claim, liveness: Liveness) -> Self {
+    pub(crate) fn of(claim: &Claim, liveness: Liveness, runs: Vec<OpenRun>) -> Self {
         Self {
             schema: Self::SCHEMA,
             lease: LeaseSummary::of(claim),
-            details: details(claim, liveness),
+            details: details(claim, liveness, runs),
         }
     }
 }
 
-fn details(claim: &Claim, liveness: Liveness) -> LeaseDetails {
+fn details(claim: &Claim, liveness: Liveness, runs: Vec<OpenRun>) -> LeaseDetails {
     LeaseDetails {
         endpoint: claim.scope().endpoint.clone(),
         account: claim.scope().account.clone(),
@@ -263,6 +286,7 @@ fn details(claim: &Claim, liveness: Liveness) -> LeaseDetails {
             attempts: it.attempts,
             retry_at: it.last.as_ref().map(|obstacle| obstacle.retry_at.into()),
         }),
+        runs,
         given_up: claim.failed_candidates().iter().map(|it| it.message.clone()).collect(),
         sequence: claim.sequence().get(),
     }

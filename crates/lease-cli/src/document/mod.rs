@@ -2,6 +2,7 @@
 //! without a new number in the schema's name.
 
 mod adapter;
+mod copying;
 mod inventory;
 mod lease;
 mod provider;
@@ -17,16 +18,18 @@ use serde::{Deserialize, Serialize};
 use lease_core::Timestamp;
 
 pub(crate) use adapter::{AdapterFilesDocument, AdapterTestDocument, Told};
+pub(crate) use copying::{CopyDocument, ForwardDocument};
 pub(crate) use inventory::InventoryDocument;
 pub(crate) use lease::{
-    LeaseDetails, LeaseDocument, LeaseSummary, ListDocument, ShowDocument, UnreadableLease,
+    LeaseDetails, LeaseDocument, LeaseSummary, ListDocument, OpenRun, ShowDocument, UnreadableLease,
 };
 pub(crate) use provider::{ProviderDescription, ProvidersDocument, SizeDescription, SizesDocument};
 pub(crate) use run::{
-    HistoryDocument, LogsDocument, RecordedStream, RunPhases, RunRecord, RunStreams,
+    HistoryDocument, LiftedLimits, LogsDocument, RecordedStream, RecorderProcess, RunPhases,
+    RunRecord, RunStreams, TimingsDocument,
 };
 pub(crate) use schema::{SchemasDocument, schema_named, schemas};
-pub(crate) use session::{ReaperDocument, SyncDocument};
+pub(crate) use session::{PlannedChange, ReaperDocument, SyncDocument};
 pub(crate) use settings::{
     RepositoryDescription, SettingDescription, SettingsDocument, TrustDocument, TrustedFile,
 };

@@ -7,10 +7,11 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{
-    AdapterFilesDocument, AdapterTestDocument, AdoptDocument, CleanupDocument, DoctorDocument,
-    ErrorDocument, HistoryDocument, InventoryDocument, LeaseDocument, ListDocument, LogsDocument,
-    PlanDocument, ProvidersDocument, ReaperDocument, ReleaseDocument, SettingsDocument,
-    ShowDocument, SizesDocument, SyncDocument, TrustDocument,
+    AdapterFilesDocument, AdapterTestDocument, AdoptDocument, CleanupDocument, CopyDocument,
+    DoctorDocument, ErrorDocument, ForwardDocument, HistoryDocument, InventoryDocument,
+    LeaseDocument, ListDocument, LogsDocument, PlanDocument, ProvidersDocument, ReaperDocument,
+    ReleaseDocument, SettingsDocument, ShowDocument, SizesDocument, SyncDocument, TimingsDocument,
+    TrustDocument,
 };
 use crate::config::schema as config_schema;
 
@@ -42,8 +43,10 @@ pub(crate) fn schemas() -> Vec<(&'static str, Value)> {
         (AdoptDocument::SCHEMA, schema_for!(AdoptDocument).to_value()),
         (CleanupDocument::SCHEMA, schema_for!(CleanupDocument).to_value()),
         (config_schema::NAME, config_schema::schema()),
+        (CopyDocument::SCHEMA, schema_for!(CopyDocument).to_value()),
         (DoctorDocument::SCHEMA, schema_for!(DoctorDocument).to_value()),
         (ErrorDocument::SCHEMA, schema_for!(ErrorDocument).to_value()),
+        (ForwardDocument::SCHEMA, schema_for!(ForwardDocument).to_value()),
         (HistoryDocument::SCHEMA, schema_for!(HistoryDocument).to_value()),
         (InventoryDocument::SCHEMA, schema_for!(InventoryDocument).to_value()),
         (LeaseDocument::SCHEMA, schema_for!(LeaseDocument).to_value()),
@@ -58,6 +61,7 @@ pub(crate) fn schemas() -> Vec<(&'static str, Value)> {
         (ShowDocument::SCHEMA, schema_for!(ShowDocument).to_value()),
         (SizesDocument::SCHEMA, schema_for!(SizesDocument).to_value()),
         (SyncDocument::SCHEMA, schema_for!(SyncDocument).to_value()),
+        (TimingsDocument::SCHEMA, schema_for!(TimingsDocument).to_value()),
         (TrustDocument::SCHEMA, schema_for!(TrustDocument).to_value()),
     ]
 }

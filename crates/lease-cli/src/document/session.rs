@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use lease_core::LeaseId;
-use lease_ssh::{Scan, Skipped, Source, SyncReport, WhySkipped};
+use lease_ssh::{Plan, Skipped, Source, SyncReport, WhySkipped};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -25,15 +25,35 @@ pub(crate) struct SyncDocument {
     files: u64,
     /// How many bytes of contents.
     bytes: u64,
-    /// How many paths of earlier syncs were or would be removed from the box; absent for a plan where nobody here knows
-    /// what the box holds.
+    /// How many paths of earlier syncs were or would be removed from the box.
     removed: Option<u64>,
+    /// What would change on the box; absent after a sync.
+    changes: Option<Vec<PlannedChange>>,
+    /// The files of the tree that a command had changed on the box.
+    drifted: Vec<String>,
+    /// Whether an earlier sync was not completed, so that everything was or would be compared anew.
+    repaired: bool,
     /// What is not sent, and why.
     skipped: Vec<SkippedPath>,
 }
 
-/// How many files and bytes would be sent, and how many paths removed.
-pub(crate) type Planned = (u64, u64, Option<u64>);
+/// A path that a sync would change on the box.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub(crate) struct PlannedChange {
+    /// The path in the tree; bytes that are not UTF-8 are shown as U+FFFD.
+    pub(crate) path: String,
+    /// `add`, `change` or `remove`.
+    pub(crate) action: String,
+    /// The size of the file that is sent or removed, where it is known here.
+    pub(crate) bytes: Option<u64>,
+}
+
+impl PlannedChange {
+    /// A change of that path.
+    pub(crate) fn new(path: &Path, action: &str, bytes: Option<u64>) -> Self {
+        Self { path: path.display().to_string(), action: action.to_owned(), bytes }
+    }
+}
 
 /// A path that is not sent.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -49,16 +69,19 @@ impl SyncDocument {
     pub(crate) const SCHEMA: &'static str = "lease.sync/1";
 
     /// What a sync would do.
-    pub(crate) fn of_plan(lease: &LeaseId, scan: &Scan, (files, bytes, removed): Planned) -> Self {
+    pub(crate) fn of_plan(lease: &LeaseId, plan: &Plan, changes: Vec<PlannedChange>) -> Self {
         Self {
             schema: Self::SCHEMA,
             id: lease.to_string(),
             dry_run: true,
-            source: source_name(&scan.source()).to_owned(),
-            files,
-            bytes,
-            removed,
-            skipped: scan.skipped().iter().map(SkippedPath::of).collect(),
+            source: source_name(&plan.source).to_owned(),
+            files: plan.writes.len() as u64,
+            bytes: plan.bytes,
+            removed: Some(plan.removals.len() as u64),
+            changes: Some(changes),
+            drifted: plan.drifted.iter().map(|it| it.display().to_string()).collect(),
+            repaired: plan.repairs,
+            skipped: plan.skipped.iter().map(SkippedPath::of).collect(),
         }
     }
 
@@ -72,6 +95,9 @@ impl SyncDocument {
             files: report.sent_files,
             bytes: report.sent_bytes,
             removed: Some(report.removed),
+            changes: None,
+            drifted: report.drifted.iter().map(|it| it.display().to_string()).collect(),
+            repaired: report.repaired,
             skipped: report.skipped.iter().map(SkippedPath::of).collect(),
         }
     }

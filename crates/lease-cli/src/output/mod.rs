@@ -72,6 +72,23 @@ impl Output {
         }
     }
 
+    /// Prints what was asked for beside the result on standard error: the document when JSON was asked for, or the text.
+    pub(crate) fn aside<T: Serialize>(
+        &self,
+        document: &T,
+        text: impl FnOnce() -> String,
+    ) -> Result<(), Failure> {
+        self.progress.clear();
+        let line = if self.json {
+            serde_json::to_string(document)
+                .map_err(|error| Failure::tool(format!("write JSON: {error}")))?
+        } else {
+            format!("lease: {}", text())
+        };
+        write_err(&line);
+        Ok(())
+    }
+
     /// Prints raw bytes on standard output.
     pub(crate) fn bytes(&self, bytes: &[u8]) -> Result<(), Failure> {
         self.progress.clear();

@@ -21,6 +21,13 @@ pub(crate) struct Progress {
     waited_for: Mutex<String>,
 }
 
+/// A transfer that is smaller is over before a bar says anything.
+const WORTH_A_BAR_BYTES: u64 = 4 * 1024 * 1024;
+const WORTH_A_BAR_FILES: u64 = 2_000;
+
+const LINE: &str = "{spinner} {wide_msg} {elapsed}";
+const BAR: &str = "{spinner} {msg} {wide_bar} {bytes}/{total_bytes} {binary_bytes_per_sec} {eta}";
+
 /// A wait that is shorter is not worth a line of its own.
 const WORTH_A_LINE: Duration = Duration::from_secs(5);
 
@@ -45,9 +52,7 @@ impl Progress {
     /// Draws one line and redraws it.
     pub(crate) fn animated() -> Self {
         let bar = ProgressBar::new_spinner();
-        if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg} {elapsed}") {
-            bar.set_style(style);
-        }
+        look_like(&bar, LINE);
         Self::with(Display::Animated(bar))
     }
 
@@ -83,6 +88,10 @@ impl Progress {
             Display::Silent => {}
             Display::Plain => self.note(&text),
             Display::Animated(bar) => {
+                if bar.length().is_some() {
+                    bar.unset_length();
+                    look_like(bar, LINE);
+                }
                 bar.set_message(text);
                 // Beginning anew draws, so it is done when there is something to draw.
                 if bar.is_finished() {
@@ -90,6 +99,18 @@ impl Progress {
                 }
                 bar.enable_steady_tick(Duration::from_millis(120));
             }
+        }
+    }
+
+    /// Shows how much of a large transfer is done, where something is drawn at all.
+    pub(crate) fn transfer(&self, bytes: u64, bytes_total: u64, files_total: u64) {
+        let is_large = bytes_total >= WORTH_A_BAR_BYTES || files_total >= WORTH_A_BAR_FILES;
+        if let (Display::Animated(bar), true) = (&self.display, is_large) {
+            if bar.length() != Some(bytes_total) {
+                look_like(bar, BAR);
+                bar.set_length(bytes_total);
+            }
+            bar.set_position(bytes);
         }
     }
 
@@ -114,6 +135,12 @@ impl Progress {
             bar.disable_steady_tick();
             bar.finish_and_clear();
         }
+    }
+}
+
+fn look_like(bar: &ProgressBar, template: &str) {
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style);
     }
 }
 
@@ -142,6 +169,34 @@ impl Observer for Progress {
                 }
             }
             Notice::Resource { .. } | Notice::Phase(_) | Notice::Waiting { .. } | _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_large_transfer_has_a_bar_until_the_next_step() {
+        let progress = Progress::animated();
+        let Display::Animated(bar) = &progress.display else { panic!("it is animated") };
+        progress.step("syncing");
+        progress.transfer(1, 10, 10);
+        assert_eq!(bar.length(), None, "it is over before a bar says anything");
+        progress.transfer(7, 10, WORTH_A_BAR_FILES);
+        assert_eq!((bar.length(), bar.position()), (Some(10), 7));
+        progress.transfer(WORTH_A_BAR_BYTES, WORTH_A_BAR_BYTES, 1);
+        assert_eq!((bar.length(), bar.position()), (Some(WORTH_A_BAR_BYTES), WORTH_A_BAR_BYTES));
+        progress.step("releasing");
+        assert_eq!(bar.length(), None);
+        progress.clear();
+    }
+
+    #[test]
+    fn the_templates_are_understood() {
+        for template in [LINE, BAR] {
+            assert!(ProgressStyle::with_template(template).is_ok(), "{template}");
         }
     }
 }

@@ -11,7 +11,7 @@ use lease_core::{Clock as _, Error, ErrorKind, LeaseId, Result, Scope};
 use lease_process::{Program, spawn_detached};
 
 use crate::catalog;
-use crate::config::layer::Layer;
+use crate::config::Settings;
 use crate::context::Base;
 use crate::env::SystemClock;
 use crate::failure::Failure;
@@ -36,7 +36,7 @@ pub(super) struct Reaper {
     variables: Vec<(OsString, OsString)>,
     posts: Vec<Post>,
     /// What leases are made with; none where none are made.
-    values: Option<Layer>,
+    settings: Option<Settings>,
 }
 
 impl Reaper {
@@ -45,7 +45,7 @@ impl Reaper {
     pub(super) fn new(
         base: &Base<'_>,
         posts: Vec<Post>,
-        values: Option<Layer>,
+        settings: Option<Settings>,
     ) -> std::result::Result<Self, Failure> {
         let state_dir = base.state_dir()?;
         let executable = base.environment.executable()?.to_owned();
@@ -62,7 +62,7 @@ impl Reaper {
         if base.environment.variable("LEASE_LOG").is_none() {
             variables.push(("LEASE_LOG".into(), "lease=info".into()));
         }
-        Ok(Self { state_dir, executable, variables, posts, values })
+        Ok(Self { state_dir, executable, variables, posts, settings })
     }
 
     /// The post from which leases in `scope` are given back with what we are configured with.
@@ -91,10 +91,10 @@ impl Reaper {
     /// The settings that leases in `scope` are made with, written down by whoever makes one: whoever gives it back needs
     /// them, wherever it stands then.
     fn setup(&self, scope: &Scope) -> Result<Option<Setup>> {
-        let Some(values) = &self.values else {
+        let Some(settings) = &self.settings else {
             return Ok(Setup::for_scope(&self.state_dir, scope));
         };
-        let setup = Setup::of(scope, values, SystemClock.now());
+        let setup = Setup::of(scope, settings, SystemClock.now());
         let kept = setup.as_ref().map_or(Ok(()), |it| it.keep(&self.state_dir));
         kept.map_err(|failure| Error::harmless(ErrorKind::Storage, DOING, failure.what()))?;
         Ok(setup)

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use lease_core::watch::{Census, Guardian};
 
-use crate::config::layer::Layer;
+use crate::config::Settings;
 use crate::context::{Base, Context};
 use crate::failure::Failure;
 use crate::setup::Setup;
@@ -30,9 +30,9 @@ pub(crate) use watch::watch;
 pub(crate) fn guardian(
     base: &Base<'_>,
     posts: Vec<Post>,
-    values: Option<Layer>,
+    settings: Option<Settings>,
 ) -> Result<Arc<dyn Guardian>, Failure> {
-    Ok(Arc::new(guardian::Reaper::new(base, posts, values)?))
+    Ok(Arc::new(guardian::Reaper::new(base, posts, settings)?))
 }
 
 /// Has a reaper started for every account whose leases were made with other settings than ours and that nobody watches:

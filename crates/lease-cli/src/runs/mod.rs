@@ -9,6 +9,7 @@
 //! What is written is on disk in order, so a killed recorder leaves a record without an end and everything up to then.
 //! The newest 200 runs are kept.
 
+mod junit;
 mod stream;
 mod writer;
 
@@ -19,10 +20,11 @@ use std::path::{Path, PathBuf};
 use lease_core::entropy::Entropy;
 use lease_core::{OsEntropy, Timestamp};
 
-use crate::document::{RecordedStream, RunRecord};
+use crate::document::{LiftedLimits, RecordedStream, RunRecord};
 use crate::durable;
 use crate::failure::Failure;
 
+pub(crate) use junit::junit;
 pub(crate) use writer::{RunStart, RunWriter};
 
 /// The format of the records.
@@ -134,12 +136,7 @@ impl Runs {
         exit: u8,
         now: Timestamp,
     ) -> Result<(), Failure> {
-        let path = self.directory.join(&record.id).join(RECORD);
-        let record =
-            RunRecord { exit: Some(exit), finished_at: Some(now.into()), ..record.clone() };
-        let bytes = serde_json::to_vec(&record)
-            .map_err(|error| Failure::tool(format!("record the run: {error}")))?;
-        durable::replace(&path, &bytes).map_err(|error| storage("record the run", &path, &error))
+        self.write(&RunRecord { exit: Some(exit), finished_at: Some(now.into()), ..record.clone() })
     }
 
     /// The newest run of a lease whose end is not recorded, or else its newest.
@@ -150,11 +147,30 @@ impl Runs {
         Ok((open < of_it.len()).then(|| of_it.swap_remove(open)))
     }
 
-    /// Whether another run of the same lease has no recorded end.
-    pub(crate) fn has_open(&self, than: &RunRecord) -> bool {
-        let is_open = |it: &RunRecord| it.finished_at.is_none() && it.id != than.id;
-        self.list(usize::MAX)
-            .is_ok_and(|all| all.iter().any(|it| it.lease == than.lease && is_open(it)))
+    /// The runs of a lease whose end is not recorded, the newest first.
+    pub(crate) fn open(&self, lease: &str) -> Result<Vec<RunRecord>, Failure> {
+        let mut open = self.list(usize::MAX)?;
+        open.retain(|it| it.lease == lease && it.finished_at.is_none());
+        Ok(open)
+    }
+
+    /// The limits of a lease that were lifted for a run whose end is not recorded.
+    pub(crate) fn lifted(&self, lease: &str) -> Result<Option<LiftedLimits>, Failure> {
+        Ok(self.open(lease)?.into_iter().find_map(|it| it.lifted))
+    }
+
+    /// Forgets what was lifted for the open runs of a lease: a person has said what its limits are to be.
+    pub(crate) fn forget_lifted(&self, lease: &str) -> Result<(), Failure> {
+        for record in self.open(lease)?.into_iter().filter(|it| it.lifted.is_some()) {
+            self.write(&RunRecord { lifted: None, ..record })?;
+        }
+        Ok(())
+    }
+
+    /// Whether the limits that were lifted for a run are also lifted for another that goes on.
+    pub(crate) fn needs_lifted(&self, than: &RunRecord) -> bool {
+        let others = self.open(&than.lease);
+        others.is_ok_and(|it| it.iter().any(|it| it.id != than.id && it.lifted.is_some()))
     }
 
     /// What was recorded of a stream.
@@ -167,6 +183,13 @@ impl Runs {
         let known = record.finished_at.as_ref().map(|_| written);
         stream::read(&path, which.name(), known)
             .map_err(|error| storage("read the run", &path, &error))
+    }
+
+    fn write(&self, record: &RunRecord) -> Result<(), Failure> {
+        let path = self.directory.join(&record.id).join(RECORD);
+        let bytes = serde_json::to_vec(record)
+            .map_err(|error| Failure::tool(format!("record the run: {error}")))?;
+        durable::replace(&path, &bytes).map_err(|error| storage("record the run", &path, &error))
     }
 
     fn read(&self, id: &str) -> Result<RunRecord, Failure> {

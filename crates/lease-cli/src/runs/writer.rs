@@ -8,7 +8,7 @@ use lease_core::{Claim, Timestamp};
 
 use super::stream::StreamWriter;
 use super::{FORMAT, RECORD, storage};
-use crate::document::{RunPhases, RunRecord, RunStreams};
+use crate::document::{LiftedLimits, RecorderProcess, RunPhases, RunRecord, RunStreams};
 use crate::durable;
 use crate::failure::Failure;
 
@@ -68,6 +68,8 @@ impl RunWriter {
             stderr: RunStreams::default(),
             recording_failed: None,
             pid: std::process::id(),
+            process: ourselves(),
+            lifted: None,
         };
         let create = |name| StreamWriter::create(&directory, name);
         let (stdout, stderr) = (create("stdout"), create("stderr"));
@@ -89,10 +91,22 @@ impl RunWriter {
         }
         let stdout = StreamWriter::create(&directory, "stdout").map_err(failed)?;
         let stderr = StreamWriter::create(&directory, "stderr").map_err(failed)?;
-        let record = RunRecord { pid: std::process::id(), recording_failed: None, ..record };
+        let (pid, process) = (std::process::id(), ourselves());
+        let record = RunRecord { pid, process, recording_failed: None, ..record };
         let writer = Self { directory, record, stdout, stderr };
         writer.save()?;
         Ok(writer)
+    }
+
+    /// The record as it stands.
+    pub(crate) fn record(&self) -> &RunRecord {
+        &self.record
+    }
+
+    /// Records which limits of the lease are lifted for the run, before they are.
+    pub(crate) fn lift(&mut self, lifted: Option<LiftedLimits>) -> Result<(), Failure> {
+        self.record.lifted = lifted;
+        self.save()
     }
 
     /// The run's id.
@@ -108,6 +122,11 @@ impl RunWriter {
     /// Records what the command wrote to standard error.
     pub(crate) fn stderr(&mut self, bytes: &[u8]) {
         record(&mut self.stderr, bytes, &mut self.record.recording_failed);
+    }
+
+    /// Says why nothing of the output is recorded.
+    pub(crate) fn unrecorded(&mut self, why: &str) {
+        self.record.recording_failed = Some(why.to_owned());
     }
 
     /// The phases, to be filled in as they end.
@@ -144,6 +163,11 @@ fn record(stream: &mut StreamWriter, bytes: &[u8], failed: &mut Option<String>) 
     } else if let Err(error) = stream.write(bytes) {
         *failed = Some(note(&error));
     }
+}
+
+/// Where the kernel does not say who we are, nobody can tell later whether we live.
+fn ourselves() -> Option<RecorderProcess> {
+    crate::reaper::owner().ok().map(Into::into)
 }
 
 fn note(error: &io::Error) -> String {

@@ -5,12 +5,11 @@ use std::time::Duration;
 use lease_core::retry::{Bounds, Pace};
 use lease_core::store::{LockGuard, LockKind};
 use lease_core::{Claim, LeaseId};
-use lease_ssh::{BoxRoot, Endpoint, Mirror, Session, SshError, SyncReport};
+use lease_ssh::{BoxRoot, Endpoint, Session, SshError, SyncReport};
 
 use crate::context::Context;
 use crate::failure::{Failure, Meaning};
-use crate::session::fresh::{Fresh, tell_of};
-use crate::session::place::Place;
+use crate::session::fresh::{Fresh, shown, tell_of};
 use crate::session::run::heartbeat;
 
 /// How long the lock is tried for. A reaper that looks holds it for an instant; another run holds it for long.
@@ -59,7 +58,7 @@ impl Attached {
     pub(crate) async fn to(context: &Context<'_>, claim: &Claim) -> Result<Self, Failure> {
         let lease = claim.lease().clone();
         let Some(reach) = claim.usable() else { return Err(unusable(claim)) };
-        let client = super::client_for_runs(context)?;
+        let client = super::client_for_runs(context, claim)?;
         let login = async {
             let root = BoxRoot::new(reach.root.as_str())?;
             Ok((client.connect(lease.as_str(), &Endpoint::from(reach)).await?, root))
@@ -74,28 +73,17 @@ impl Attached {
     pub(crate) async fn sync(
         &self,
         context: &Context<'_>,
-        claim: &Claim,
-        place: &Place,
+        mut fresh: Fresh,
     ) -> Result<SyncReport, Failure> {
         let output = context.base.output;
         output.progress().step("syncing the tree");
-        let mut fresh = Fresh::look(context, claim, place).await?;
-        let synced = Box::pin(lease_ssh::sync(&self.session, &self.root, fresh.order())).await;
-        let report = synced.map_err(|error| ssh_failure(&error, &self.lease))?;
+        let (order, sent) = fresh.order();
+        let work = Box::pin(lease_ssh::sync(&self.session, &self.root, order));
+        let report = shown(output, sent, work).await;
+        let report = report.map_err(|error| ssh_failure(&error, &self.lease))?;
         tell_of(output, &report, context.settings.sync_drift());
         Ok(report)
     }
-}
-
-/// What is known here about what a box holds.
-pub(crate) fn known(
-    context: &Context<'_>,
-    lease: &LeaseId,
-    root: &BoxRoot,
-    place: &Place,
-) -> Result<Mirror, Failure> {
-    let mirror = super::client(&context.base)?.mirror(lease.as_str(), root, &place.tree);
-    mirror.map_err(|error| ssh_failure(&error, lease))
 }
 
 /// Why nothing can be run on the box of `claim`.

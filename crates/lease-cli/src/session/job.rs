@@ -14,12 +14,15 @@ use crate::failure::{Failure, Meaning};
 use crate::interrupt::Interrupts;
 use crate::runs::Which;
 use crate::session::attached::{Attached, ssh_failure};
+use crate::session::machine::First;
 use crate::session::run::{Ended, conclude};
 use crate::session::stream::{Recorder, Tee, Unwritten};
 use crate::session::vigil::{Bond, Vigil};
 
 /// How long the box may take to say that a command has started.
 const START_TIME_MAX: Duration = Duration::from_secs(20);
+/// How long after it made a record of a command the box may still refuse to start it.
+const REFUSAL_TIME_MAX: Duration = Duration::from_millis(300);
 
 type Writer = Box<dyn AsyncWrite + Unpin>;
 
@@ -73,12 +76,30 @@ pub(crate) async fn launch(
         Bounds::within(START_TIME_MAX)
             .paused(Duration::from_millis(20), Duration::from_millis(200)),
     );
+    // Nobody reads over this connection once we are gone; until then it tells at once when nothing was started.
+    let mut channel = std::pin::pin!(running.wait());
+    let mut is_open = true;
     loop {
-        let said = attached.session.job(&attached.root, &run).await;
+        let said = tokio::select! {
+            ended = &mut channel, if is_open => {
+                is_open = false;
+                // Where the connection was lost the box is asked.
+                if matches!(ended.map_err(failed)?, Outcome::Finished(_)) {
+                    return Ok(Ended::Detached);
+                }
+                continue;
+            }
+            said = attached.session.job(&attached.root, &run) => said,
+        };
         let why = match said {
+            Ok(JobState::Running { .. }) if is_open => {
+                let ended = tokio::time::timeout(REFUSAL_TIME_MAX, &mut channel).await;
+                let Ok(ended) = ended else { return Ok(Ended::Detached) };
+                is_open = false;
+                ended.map_err(failed)?;
+                continue;
+            }
             Ok(JobState::Running { .. } | JobState::Finished(_) | JobState::Killed) => {
-                // From here on nobody reads what it prints over this connection.
-                drop(running);
                 return Ok(Ended::Detached);
             }
             Ok(JobState::Refused { why }) => {
@@ -110,7 +131,7 @@ pub(crate) async fn attach(
     let mut vigil = Vigil::new(context, attached, run, interrupts, Bond::Attached);
     vigil.lost();
     let followed = attached.session.take_up((&attached.root, run), relays, &mut sinks);
-    let over = vigil.over(Box::pin(followed)).await;
+    let over = vigil.over_while_there(First::Later, Box::pin(followed)).await;
     conclude(&mut vigil, over, &mut sinks, &unwritten).await
 }
 

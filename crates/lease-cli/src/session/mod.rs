@@ -1,28 +1,40 @@
 //! Work on a leased box: logging in, syncing the tree, running one command with its streams and signals.
 
+mod artifacts;
 mod attached;
+mod attended;
+mod difference;
 mod fresh;
 mod job;
+mod machine;
 mod place;
 mod run;
+mod size;
+pub(crate) mod spare;
 mod stream;
+mod terminal;
 mod vigil;
 
 use std::ffi::OsString;
 use std::sync::Arc;
 
-use lease_core::Transport;
+use lease_core::{Claim, Transport};
 use lease_ssh::{Client, Settings};
 
 use crate::context::{Base, Context};
 use crate::failure::Failure;
 
-pub(crate) use attached::{Attached, UseLock, known, ssh_failure, unusable};
-pub(crate) use fresh::Fresh;
+pub(crate) use artifacts::Artifacts;
+pub(crate) use attached::{Attached, UseLock, ssh_failure};
+pub(crate) use attended::{attended, in_use, touch};
+pub(crate) use difference::Difference;
+pub(crate) use fresh::{Fresh, How, tell_of_drift};
 pub(crate) use job::{Followers, attach, fetch, launch};
 pub(crate) use place::{Place, tell};
-pub(crate) use run::{Ended, Task, beat, execute, give_up, start};
+pub(crate) use run::{Ended, Task, beat, execute, give_up, interrupted, start};
+pub(crate) use size::refuse_large;
 pub(crate) use stream::Recorder;
+pub(crate) use terminal::on_terminal;
 
 /// The way to log in to boxes, for the engine.
 pub(crate) fn transport(base: &Base<'_>) -> Result<Arc<dyn Transport>, Failure> {
@@ -37,10 +49,11 @@ fn client(base: &Base<'_>) -> Result<Client, Failure> {
 }
 
 /// The same, with what the settings say about runs.
-fn client_for_runs(context: &Context<'_>) -> Result<Client, Failure> {
+fn client_for_runs(context: &Context<'_>, claim: &Claim) -> Result<Client, Failure> {
     let mut settings = client(&context.base)?.settings().clone();
     settings.reconnect = context.settings.run_reconnect();
     settings.log_bytes_max = context.settings.run_log_bytes();
+    settings.spare = spare::span(context, claim);
     Ok(Client::new(settings))
 }
 

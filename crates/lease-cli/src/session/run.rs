@@ -5,23 +5,26 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use lease_core::{Claim, ErrorKind};
-use lease_ssh::{Command, JobSignal, JobState, Outcome, Relays, Sinks, SshError, Started};
+use lease_core::{Claim, ErrorKind, LeaseId};
+use lease_ssh::{Command, Followed, JobState, Outcome, Relays, Sinks, SshError, Started, Until};
 use tokio::io::AsyncWrite;
 
 use crate::config::span;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::{Failure, Meaning};
-use crate::interrupt::Interrupts;
+use crate::interrupt::{Interrupt, Interrupts};
 use crate::runs::Which;
 use crate::session::attached::{Attached, ssh_failure};
-use crate::session::fresh::{Fresh, tell_of};
+use crate::session::fresh::{Fresh, shown, tell_of};
+use crate::session::machine::First;
 use crate::session::stream::{Recorder, Tee, Unwritten};
 use crate::session::vigil::{Bond, Over, Vigil};
 
 /// How often a run says that its lease is in use, at the most seldom.
 const HEARTBEAT: Duration = Duration::from_secs(60);
+/// The number of the signal that cannot be refused.
+const KILLED: i32 = 9;
 /// How often at the most.
 const HEARTBEAT_MIN: Duration = Duration::from_millis(500);
 
@@ -59,7 +62,7 @@ pub(crate) struct Task<'a> {
 }
 
 impl Task<'_> {
-    fn words(&self) -> Command {
+    pub(super) fn words(&self) -> Command {
         let mut words = Command::new(self.argv.iter().map(|it| it.as_bytes()));
         words.directory = self.directory.map(str::to_owned);
         words
@@ -80,18 +83,83 @@ pub(crate) async fn start(
     let run = recorder.lock().unwrap_or_else(PoisonError::into_inner).id().to_owned();
     let place = (&attached.root, run.as_str());
     let words = task.words();
-    let started = Box::pin(attached.session.start_synced(place, tree.order(), &words)).await;
+    let (order, sent) = tree.order();
+    let work = Box::pin(attached.session.start_synced(place, order, &words));
+    let started = shown(context.base.output, sent, work).await;
     let started = started.map_err(|error| ssh_failure(&error, &attached.lease))?;
     context.base.output.progress().clear();
     tell_of(context.base.output, started.report(), context.settings.sync_drift());
     Ok(started)
 }
 
-/// Ends a command that may have been started although nobody waited for the answer.
-pub(crate) async fn give_up(attached: &Attached, recorder: &Recorder) {
+/// Has a command not start that was asked for, and ends it where it has started already.
+pub(crate) async fn give_up(
+    context: &Context<'_>,
+    attached: &Attached,
+    recorder: &Recorder,
+    (interrupts, interrupt): (&mut Interrupts, Interrupt),
+) -> Result<Ended, Failure> {
     let run = recorder.lock().unwrap_or_else(PoisonError::into_inner).id().to_owned();
-    let signalled = attached.session.signal(&attached.root, &run, JobSignal::Terminate).await;
-    tracing::debug!(?signalled, "interrupted before the command started");
+    context.base.output.note("interrupted; ending the command (once more leaves at once)");
+    let found = tokio::select! {
+        found = attached.session.cancel(&attached.root, &run) => found,
+        _ = interrupts.next() => return Ok(Ended::Left),
+    };
+    match found {
+        Ok(JobState::Refused { .. } | JobState::Absent) => Err(interrupted(&attached.lease)),
+        Ok(JobState::Running { .. } | JobState::Finished(_) | JobState::Killed) => {
+            end_started(context, attached, recorder, (&run, interrupts, interrupt)).await
+        }
+        Err(error) => {
+            let what =
+                format!("interrupted; whether the command was started is not known: {error}");
+            let failure = Failure::tool(what).exit_with(Exit::Interrupted).kind("interrupted");
+            let next = format!("lease show {}", attached.lease);
+            Err(failure.meaning(Meaning::StillLeased).next(next).lease(&attached.lease))
+        }
+    }
+}
+
+/// Passes an interrupt on to a command whose start nobody waited for, and what it prints to our streams.
+async fn end_started(
+    context: &Context<'_>,
+    attached: &Attached,
+    recorder: &Recorder,
+    (run, interrupts, interrupt): (&str, &mut Interrupts, Interrupt),
+) -> Result<Ended, Failure> {
+    context.base.output.progress().clear();
+    let unwritten = Unwritten::default();
+    let mut sinks = recorded(recorder, &unwritten);
+    let mut vigil = Vigil::new(context, attached, run, interrupts, Bond::Own);
+    vigil.asked(interrupt);
+    let followed = async {
+        let how = (Relays::End, Until::End);
+        let lost = |job, detail: &str| Outcome::TransportLost { job, detail: detail.to_owned() };
+        let followed = attached.session.follow((&attached.root, run), how, &mut sinks).await?;
+        Ok::<_, SshError>(match followed {
+            Followed::Ended(code) | Followed::Nothing(JobState::Finished(code)) => {
+                Outcome::Finished(code)
+            }
+            Followed::Killed | Followed::Nothing(JobState::Killed) => {
+                Outcome::Finished(128 + KILLED)
+            }
+            // There is no log, so there is nothing to wait for but the end of the asking.
+            Followed::Running | Followed::Nothing(JobState::Running { .. }) => {
+                std::future::pending().await
+            }
+            Followed::Nothing(job) => lost(Some(job), "there is no log"),
+            Followed::Lost { detail } => lost(None, &detail),
+        })
+    };
+    let over = vigil.over(Box::pin(followed)).await;
+    conclude(&mut vigil, over, &mut sinks, &unwritten).await
+}
+
+/// The failure that says that a command was not started.
+pub(crate) fn interrupted(lease: &LeaseId) -> Failure {
+    let failure =
+        Failure::tool("interrupted before the command started").exit_with(Exit::Interrupted);
+    failure.meaning(Meaning::StillLeased).kind("interrupted").lease(lease)
 }
 
 /// Runs a command on the box, with our standard streams.
@@ -159,10 +227,18 @@ where
         vigil.lost();
         let place = (&attached.root, vigil.run);
         let taken_up = attached.session.take_up(place, Relays::End, sinks);
-        over = vigil.over(Box::pin(taken_up)).await;
+        over = vigil.over_while_there(First::Now, Box::pin(taken_up)).await;
     }
     let missing = sinks.missing_bytes();
     match over {
+        Over::Outcome(Ok(Outcome::Finished(code))) if sinks.log_failed() => {
+            let what = format!(
+                "the command ended with {code}, and its output may be incomplete: the log on the box is, most likely \
+                 because the disk was full"
+            );
+            let failure = Failure::tool(what).meaning(Meaning::StillLeased).kind("unavailable");
+            Err(failure.next("lease logs last").lease(&attached.lease))
+        }
         Over::Outcome(Ok(Outcome::Finished(code))) if missing > 0 => {
             let what = format!(
                 "the command ended with {code}, and at least {missing} bytes of its output are lost: the connection \

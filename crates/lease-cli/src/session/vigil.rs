@@ -4,17 +4,22 @@
 use std::pin::Pin;
 use std::time::Duration;
 
-use lease_core::retry::pause;
+use lease_core::LeaseId;
+use lease_core::retry::{Bounds, Pace, pause};
 use lease_ssh::{JobSignal, Outcome, SshError};
 
 use crate::context::Context;
-use crate::failure::Failure;
+use crate::exit::Exit;
+use crate::failure::{Failure, Meaning};
 use crate::interrupt::{Interrupt, Interrupts};
 use crate::session::attached::Attached;
+use crate::session::machine::{First, gone};
 use crate::session::run::{beat, released_meanwhile};
 
 /// How long a command that was asked to end may take, before it is killed.
 const END_TIME_MAX: Duration = Duration::from_secs(10);
+/// How long a signal may be on its way; a connection that carries none any more must not hold us up.
+const SIGNAL_TIME_MAX: Duration = Duration::from_secs(5);
 /// How long a kill may take to show.
 const KILL_TIME_MAX: Duration = Duration::from_secs(3);
 /// How often it is looked whether a lease whose connection was lost has been released.
@@ -38,8 +43,15 @@ pub(super) enum Over {
     Left,
     /// It was killed and still holds its streams: the release ends what is left.
     Forced,
-    /// The lease was released meanwhile.
+    /// The lease was released meanwhile, its machine is gone, or nothing reaches the command any more.
     Released(Failure),
+}
+
+/// Whether a command heard of the last signal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Heard {
+    Yes,
+    No,
 }
 
 /// One command that is watched over, across as many connections as it takes.
@@ -50,8 +62,9 @@ pub(super) struct Vigil<'a> {
     pub(super) interrupts: &'a mut Interrupts,
     bond: Bond,
     /// What ends the command, once that was asked for, until it has done all it can.
-    end: Option<Pin<Box<dyn Future<Output = ()> + 'a>>>,
-    is_asked: bool,
+    end: Option<Pin<Box<dyn Future<Output = Heard> + 'a>>>,
+    /// That it has, and whether the command heard of it.
+    is_asked: Option<Heard>,
     is_lost: bool,
 }
 
@@ -63,7 +76,7 @@ impl<'a> Vigil<'a> {
         interrupts: &'a mut Interrupts,
         bond: Bond,
     ) -> Self {
-        let (end, is_asked, is_lost) = (None, false, false);
+        let (end, is_asked, is_lost) = (None, None, false);
         Self { context, attached, run, interrupts, bond, end, is_asked, is_lost }
     }
 
@@ -75,6 +88,24 @@ impl<'a> Vigil<'a> {
     /// Whether the connection was lost before.
     pub(super) fn is_lost(&self) -> bool {
         self.is_lost
+    }
+
+    /// From here on the command is being ended: the signal is passed on, and a kill follows where it is not heeded.
+    pub(super) fn asked(&mut self, interrupt: Interrupt) {
+        self.end = Some(Box::pin(end_command(self.attached, self.run, interrupt)));
+    }
+
+    /// Waits as [`Vigil::over`] does for a command whose connection may be lost, and for a machine that still is there.
+    pub(super) async fn over_while_there(
+        &mut self,
+        first: First,
+        running: impl Future<Output = Result<Outcome, SshError>>,
+    ) -> Over {
+        let gone = gone(self.context, self.attached, first);
+        tokio::select! {
+            over = self.over(running) => over,
+            failure = gone => Over::Released(failure),
+        }
     }
 
     /// Waits for the command, or for what comes before its end.
@@ -90,19 +121,24 @@ impl<'a> Vigil<'a> {
                 outcome = &mut running => return Over::Outcome(outcome),
                 interrupt = self.interrupts.next() => {
                     let is_passed_on = self.bond == Bond::Own || interrupt == Interrupt::CtrlC;
-                    if self.end.is_some() || self.is_asked || !is_passed_on {
+                    if self.end.is_some() || self.is_asked.is_some() || !is_passed_on {
                         return Over::Left;
                     }
                     self.context.base.output
                         .note("interrupted; ending the command (once more leaves at once)");
-                    self.end = Some(Box::pin(end_command(self.attached, self.run, interrupt)));
+                    self.asked(interrupt);
                 }
-                () = ended(&mut self.end) => {
+                heard = ended(&mut self.end) => {
                     self.end = None;
-                    self.is_asked = true;
+                    self.is_asked = Some(heard);
                 }
-                () = pause(KILL_TIME_MAX), if self.is_asked => return Over::Forced,
-                () = pause(every), if self.end.is_none() && !self.is_asked => {
+                () = pause(KILL_TIME_MAX), if self.is_asked.is_some() => {
+                    return match self.is_asked {
+                        Some(Heard::No) => Over::Released(unheard(&self.attached.lease)),
+                        Some(Heard::Yes) | None => Over::Forced,
+                    };
+                }
+                () = pause(every), if self.end.is_none() && self.is_asked.is_none() => {
                     beat(self.context, self.attached).await;
                     if self.is_lost
                         && let Some(failure) = released_meanwhile(self.context, self.attached).await
@@ -116,7 +152,7 @@ impl<'a> Vigil<'a> {
 }
 
 /// Waits for what ends the command; for ever where nothing was asked for.
-async fn ended(end: &mut Option<Pin<Box<dyn Future<Output = ()> + '_>>>) {
+async fn ended(end: &mut Option<Pin<Box<dyn Future<Output = Heard> + '_>>>) -> Heard {
     match end {
         Some(end) => end.await,
         None => std::future::pending().await,
@@ -124,16 +160,44 @@ async fn ended(end: &mut Option<Pin<Box<dyn Future<Output = ()> + '_>>>) {
 }
 
 /// Passes the signal on, and kills what does not heed it.
-async fn end_command(attached: &Attached, run: &str, interrupt: Interrupt) {
+async fn end_command(attached: &Attached, run: &str, interrupt: Interrupt) -> Heard {
     let signal = match interrupt {
         Interrupt::CtrlC => JobSignal::Interrupt,
         Interrupt::Terminate => JobSignal::Terminate,
         Interrupt::Hangup => JobSignal::Hangup,
     };
-    for (signal, patience) in [(signal, END_TIME_MAX), (JobSignal::Kill, Duration::ZERO)] {
-        if let Err(error) = attached.session.signal(&attached.root, run, signal).await {
-            tracing::warn!(%error, ?signal, "the command could not be signalled");
-        }
-        pause(patience).await;
+    // What did not hear of it needs no time to heed it.
+    if send(attached, run, signal).await == Heard::Yes {
+        pause(END_TIME_MAX).await;
     }
+    send(attached, run, JobSignal::Kill).await
+}
+
+/// Sends a signal, for as long as a lost connection may take to come back.
+async fn send(attached: &Attached, run: &str, signal: JobSignal) -> Heard {
+    let pauses = (Duration::from_millis(200), Duration::from_secs(1));
+    let mut pace = Pace::start(Bounds::within(SIGNAL_TIME_MAX).paused(pauses.0, pauses.1));
+    loop {
+        let sent = attached.session.signal(&attached.root, run, signal);
+        match tokio::time::timeout(pace.left(), sent).await {
+            Ok(Ok(_)) => return Heard::Yes,
+            Ok(Err(error)) => {
+                tracing::warn!(%error, ?signal, "the command could not be signalled");
+                if !pace.wait(None).await {
+                    return Heard::No;
+                }
+            }
+            Err(_elapsed) => {
+                tracing::warn!(?signal, "the command was not signalled in time");
+                return Heard::No;
+            }
+        }
+    }
+}
+
+/// What that means for a box that stays leased; where it does not, its release ends the command.
+fn unheard(lease: &LeaseId) -> Failure {
+    let what = "interrupted; nothing reaches the box any more, so the command may still run there";
+    let failure = Failure::tool(what).exit_with(Exit::Interrupted).kind("interrupted");
+    failure.meaning(Meaning::StillLeased).next(format!("lease release {lease}")).lease(lease)
 }

@@ -91,6 +91,30 @@ fn a_server_that_is_never_reachable_is_released_and_said_to_be() {
 }
 
 #[test]
+fn a_run_whose_server_was_deleted_ends_at_once_and_says_so() {
+    let site = Site::hetzner();
+    let begun = site.installation.root().join("begun");
+    let script = format!("touch {}; while :; do sleep 0.1; done", begun.display());
+    let mut client = site.command(&["run", "--", "sh", "-c", &script]).spawn().unwrap();
+    eventually(Deadline::after(ANSWER_WITHIN), || begun.exists()).unwrap();
+    site.delete(&format!("/v1/servers/{}", server(&site)));
+    // A lost connection is tried for ten minutes, and there is nothing left to connect to.
+    let has_ended = || client.try_wait().unwrap().is_some();
+    if eventually(Deadline::after(ANSWER_WITHIN), has_ended).is_err() {
+        client.kill().unwrap();
+    }
+    let ended = Ended::wait(client);
+    assert_eq!(ended.code, 125, "{}", ended.stderr);
+    assert!(
+        ended.failure().contains("its provider says of the machine: it is gone")
+            && ended.failure().contains("; the machine was released; run: lease "),
+        "{}",
+        ended.stderr
+    );
+    site.assert_clean();
+}
+
+#[test]
 fn a_token_that_turns_read_only_delays_a_release_and_loses_nothing() {
     let site = Site::hetzner();
     assert_eq!(site.lease(&["-q", "acquire", "--slug", "one-oak"]).code, 0);

@@ -1,6 +1,7 @@
 //! An emulated cloud with its machines, and an installation that is configured for it.
 
 use std::fs;
+use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -135,6 +136,21 @@ impl<C: Cloud + 'static> Site<C> {
         let said = format!("{}{}", String::from_utf8_lossy(&ended.stdout), ended.stderr);
         assert!(!said.contains(&self.credential.1), "{command:?}: {said}");
         ended
+    }
+
+    /// Deletes something at the cloud as somebody with the same credential does elsewhere.
+    #[track_caller]
+    pub(crate) fn delete(&self, path: &str) {
+        let server = self.server.as_ref().unwrap().address();
+        let mut stream = std::net::TcpStream::connect(server).unwrap();
+        let lines = format!(
+            "DELETE {path} HTTP/1.1\r\nHost: {server}\r\nAuthorization: Bearer {}\r\nConnection: close\r\n\r\n",
+            self.credential.1
+        );
+        stream.write_all(lines.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 2"), "{answer}");
     }
 
     /// How many resources were ever made by us.

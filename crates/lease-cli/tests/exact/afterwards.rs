@@ -110,3 +110,30 @@ fn look(dir: &Path) -> Vec<(String, u64, i64, i64, i64, u64)> {
     }
     seen
 }
+
+#[test]
+fn the_timings_name_each_phase_and_leave_standard_output_alone() {
+    let installation = Installation::new();
+    let ended = installation.lease(["run", "--timings", "--", "cat", "a.txt"]);
+    assert_eq!((ended.code, ended.stdout.as_slice()), (0, &b"a\n"[..]), "{}", ended.stderr);
+    let line = ended.stderr.lines().find(|it| it.starts_with("lease: run-")).unwrap();
+    let words: Vec<_> = line.split(' ').collect();
+    for phase in ["scan", "acquire", "connect", "sync", "command", "release"] {
+        let at = words.iter().position(|it| *it == phase).unwrap_or_else(|| panic!("{line}"));
+        assert!(words[at + 1].parse::<u64>().is_ok() && words[at + 2].starts_with("ms"), "{line}");
+    }
+    assert_eq!(installation.lease(["acquire", "--slug", "named"]).code, 0);
+    let words = ["--json", "run", "--timings", "--no-sync", "--id", "named", "--", "echo", "x"];
+    let ended = installation.lease(words);
+    assert_eq!((ended.code, ended.stdout.as_slice()), (0, &b"x\n"[..]), "{}", ended.stderr);
+    let line = ended.stderr.lines().find(|it| it.starts_with('{')).unwrap();
+    let document: serde_json::Value = serde_json::from_str(line).unwrap();
+    assert_eq!(document["schema"], "lease.timings/1");
+    for (phase, happened) in
+        [("scan", false), ("acquire", false), ("connect", true), ("run", true), ("sync", false)]
+    {
+        assert_eq!(document["phases"][format!("{phase}_ms")].is_u64(), happened, "{document}");
+    }
+    assert_eq!(installation.lease(["release", "named"]).code, 0);
+    installation.assert_clean();
+}

@@ -12,3 +12,4 @@ mod installation;
 mod secrets;
 mod signals;
 mod streams;
+mod syncing;

@@ -64,7 +64,7 @@ fn a_lease_that_stays_is_used_by_every_command_and_given_back() {
     let said = String::from_utf8(planned.stdout).unwrap();
     assert_eq!(
         said,
-        "c.txt\nremoved: src/b.txt\n1 files, 2 bytes would be sent, 1 paths removed\n"
+        "add    c.txt (2 B)\nremove src/b.txt (2 B)\n1 files, 2 bytes (2 B) would be sent, 1 paths removed\n"
     );
     let touched = site.lease(&["touch", "calm-otter", "--max-age", "2h"]);
     assert_eq!(touched.code, 0, "{}", touched.stderr);

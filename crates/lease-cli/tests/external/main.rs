@@ -12,3 +12,4 @@ mod installation;
 mod pages;
 mod repository;
 mod site;
+mod spare;

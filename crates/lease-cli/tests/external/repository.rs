@@ -1,6 +1,7 @@
 //! An adapter that a repository brings: run only after a person's word, and found again from everywhere after that.
 
 use std::fs;
+use std::path::PathBuf;
 
 use crate::installation::{CLEAN_WITHIN, Deadline, Process, eventually};
 use crate::site::{Site, adapter};
@@ -27,6 +28,15 @@ fn write(site: &Site, more: &str) {
     let own = "providers:\n  external:\n    settle: 100ms\n    landing: 300ms\n";
     fs::create_dir_all(site.at("home/.config/lease")).unwrap();
     fs::write(site.at("home/.config/lease/config.yaml"), own).unwrap();
+}
+
+/// Changes the adapter so that whoever runs it leaves a file, whose path this is.
+fn tamper(site: &Site) -> PathBuf {
+    let (program, proof) = (site.installation.tree().join("adapter.py"), site.at("proof"));
+    let text = fs::read_to_string(&program).unwrap();
+    let line = format!("\nopen({:?}, 'w')\n", proof.display().to_string());
+    fs::write(&program, text.replacen('\n', &line, 1)).unwrap();
+    proof
 }
 
 #[track_caller]
@@ -84,6 +94,51 @@ fn what_a_trusted_repository_leased_is_given_back_from_everywhere() {
     assert_eq!(site.left().len(), 1, "it is not over yet");
     let released = elsewhere(&["release", "calm-otter"]);
     assert_eq!(released.code, 0, "{}", released.stderr);
+    site.assert_clean();
+}
+
+#[test]
+fn what_changed_after_trust_is_not_run_for_a_lease_that_was_made_before() {
+    let site = brought();
+    assert_eq!(site.lease(&["trust"]).code, 0);
+    assert_eq!(site.lease(&["acquire", "--slug", "calm-otter"]).code, 0);
+    let proof = tamper(&site);
+    let elsewhere = |words: &[&str]| {
+        let output = site.command(words).current_dir(site.at("home")).output().unwrap();
+        crate::installation::Ended::of(&output)
+    };
+    let touched = elsewhere(&["touch", "calm-otter", "--max-age", "1h"]);
+    assert_eq!(touched.code, 0, "the record is ours to write: {}", touched.stderr);
+    let refused = elsewhere(&["release", "calm-otter"]);
+    assert_eq!(refused.code, 125, "{}", refused.stderr);
+    assert!(refused.stderr.contains("adapter.py has changed since"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("then `lease trust /"), "{}", refused.stderr);
+    assert!(!proof.exists(), "what nobody trusted was run");
+    assert_eq!(site.left().len(), 1);
+    // A person who has read it trusts it as it is now.
+    assert_eq!(site.lease(&["trust"]).code, 0);
+    let released = elsewhere(&["release", "calm-otter"]);
+    assert_eq!(released.code, 0, "{}", released.stderr);
+    assert!(proof.exists());
+    site.assert_clean();
+}
+
+#[test]
+fn a_reaper_that_was_started_before_runs_nothing_that_changed_since() {
+    let site = brought();
+    assert_eq!(site.lease(&["trust"]).code, 0);
+    assert_eq!(site.lease(&["acquire", "--slug", "calm-otter"]).code, 0);
+    let proof = tamper(&site);
+    assert_eq!(site.lease(&["touch", "calm-otter", "--max-age", "1ms"]).code, 0);
+    let needs_a_person =
+        || site.installation.json(&["list"])["leases"][0]["phase"] == "needs_attention";
+    eventually(Deadline::after(CLEAN_WITHIN), needs_a_person).unwrap();
+    let listed = site.installation.json(&["list"]);
+    let obstacle = listed["leases"][0]["obstacle"].as_str().unwrap();
+    assert!(obstacle.contains("then `lease trust /"), "{obstacle}");
+    assert!(!proof.exists(), "what nobody trusted was run");
+    assert_eq!(site.lease(&["trust"]).code, 0);
+    assert_eq!(site.lease(&["release", "calm-otter"]).code, 0);
     site.assert_clean();
 }
 

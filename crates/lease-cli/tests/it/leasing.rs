@@ -1,7 +1,7 @@
 //! Real boxes on this machine: acquired, kept, cleaned up and released through the command line.
 
 use crate::home::{Ended, Home, json, names};
-use crate::schemas::check;
+use crate::schemas::{check, fits};
 
 /// Nothing is left of any lease, and nobody watches any more.
 #[track_caller]
@@ -27,6 +27,13 @@ fn a_lease_from_acquire_to_release() {
     assert_eq!(listed["leases"][0]["slug"], "calm-otter");
     assert_eq!(listed["leases"][0]["phase"], "ready");
     check(&home, "show calm-otter", "lease.show/1");
+    std::fs::write(home.path("repo/file"), "x").unwrap();
+    check(&home, "sync calm-otter --dry-run", "lease.sync/1");
+    check(&home, "sync calm-otter", "lease.sync/1");
+    let ended = home.lease("--json -q run --timings --id calm-otter -- true");
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    fits(&home, &ended.stderr, "lease.timings/1");
+    check(&home, "history", "lease.history/1");
     check(&home, "touch calm-otter --idle-timeout none", "lease.lease/1");
     assert!(
         home.lease("touch calm-otter --max-age 2h").good().starts_with("calm-otter ends in 2h")

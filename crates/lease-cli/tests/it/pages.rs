@@ -72,6 +72,20 @@ fn show_says_everything_about_a_lease() {
 }
 
 #[test]
+fn show_names_the_runs_that_go_on() {
+    let home = Home::new();
+    let lease = "lse-aaaaaaaaaaaaaaaaaaaa";
+    home.record("calm-otter", lease, AT);
+    crate::records::unfinished(&home, "run-2222222223aaaaaaa", lease);
+    crate::records::unfinished(&home, "run-2222222224aaaaaaa", "lse-bbbbbbbbbbbbbbbbbbbb");
+    let text = home.lease("show calm-otter").good();
+    let runs: Vec<_> = text.lines().filter(|it| it.starts_with("run ")).collect();
+    let expected = "run         run-2222222223aaaaaaa since 2023-11-14T22:13:20.000Z, its client is gone: sleep 9";
+    assert_eq!(runs, [expected]);
+    crate::schemas::check(&home, "show calm-otter", "lease.show/1");
+}
+
+#[test]
 fn a_reader_that_has_seen_enough_is_no_failure() {
     let home = Home::new();
     let mut child =

@@ -22,6 +22,17 @@ fn record(home: &Home, id: &str, fields: &serde_json::Value, stdout: &[u8], stde
     fs::write(dir.join("stderr"), stderr).unwrap();
 }
 
+/// A run on that lease whose client died in another boot of this machine.
+pub(crate) fn unfinished(home: &Home, id: &str, lease: &str) {
+    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let process =
+        serde_json::json!({"host": name, "boot": "another", "start": 1, "pid_namespace": "1"});
+    let fields = serde_json::json!({
+        "finished_at": null, "exit": null, "command": ["sleep", "9"], "lease": lease, "process": process,
+    });
+    record(home, id, &fields, b"", b"");
+}
+
 #[test]
 fn runs_are_listed_and_their_output_is_printed_where_it_belongs() {
     let home = Home::new();
@@ -40,7 +51,10 @@ fn runs_are_listed_and_their_output_is_printed_where_it_belongs() {
     let last = home.lease("logs last");
     assert_eq!(
         (last.stdout.as_str(), last.stderr.as_str()),
-        ("so far", "lease: this run has no recorded end\n")
+        (
+            "so far",
+            "lease: find the lease: no live lease is called \"lse-aaaaaaaaaaaaaaaaaaaa\"; `lease list` shows them; this is what was recorded here\nlease: this run has no recorded end\n"
+        )
     );
     crate::schemas::check(&home, "history", "lease.history/1");
     crate::schemas::check(&home, "logs last", "lease.logs/1");

@@ -71,10 +71,16 @@ fn is_of(value: &Value, kind: &str) -> bool {
 pub(crate) fn check(home: &Home, line: &str, schema: &str) {
     let ended = home.lease(&format!("{line} --json"));
     let text = if ended.stdout.is_empty() { &ended.stderr } else { &ended.stdout };
+    fits(home, text, schema);
+}
+
+/// Holds one document against the schema that the program prints.
+#[track_caller]
+pub(crate) fn fits(home: &Home, text: &str, schema: &str) {
     let value = json(text);
-    assert_eq!(value["schema"], schema, "{line}");
+    assert_eq!(value["schema"], schema, "{text}");
     let described = json(&home.lease(&format!("schema {schema}")).good());
-    validate(&described, &described, &value, line);
+    validate(&described, &described, &value, schema);
 }
 
 #[test]

@@ -7,8 +7,8 @@ use rustix::process::Signal;
 
 use crate::chance::Chance;
 use crate::installation::process::send;
-use crate::installation::{ANSWER_WITHIN, Deadline, Ended, eventually, processes};
-use crate::place::{Place, errors, expected, kill_after, numbered};
+use crate::installation::{ANSWER_WITHIN, Deadline, Ended, eventually};
+use crate::place::{Place, connections, errors, expected, kill_after, numbered};
 
 /// With the cuts of `lease-ssh`'s own tests these are more than two hundred.
 const RUNS: u64 = 10;
@@ -53,14 +53,7 @@ fn a_lost_connection_is_taken_up_by_the_run_itself() {
     let arguments = ["run", "--no-sync", "--id", "named", "--", "sh", "-c", &numbered(4)];
     let client = place.installation.command(arguments).spawn().unwrap();
     place.begun();
-    let is_connection = |it: &[u8]| it.starts_with(b"ssh\0-F\0") && it.ends_with(b"\0");
-    let root = place.installation.root().as_os_str().as_encoded_bytes().to_vec();
-    let mut ours = processes();
-    ours.retain(|it| {
-        is_connection(&it.command_line) && it.command_line.windows(root.len()).any(|at| at == root)
-    });
-    assert!(!ours.is_empty(), "no connection was found");
-    for connection in ours {
+    for connection in connections(&place.installation) {
         send(connection.pid, Signal::KILL);
     }
     let ended = Ended::wait(client);

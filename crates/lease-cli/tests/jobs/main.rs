@@ -11,4 +11,6 @@ mod detaching;
 #[path = "../installation/mod.rs"]
 #[expect(dead_code, reason = "each target uses a part of it")]
 mod installation;
+mod interrupting;
 mod place;
+mod terminal;

@@ -5,7 +5,10 @@ use std::io::Read as _;
 use std::path::PathBuf;
 use std::process::{Child, Stdio};
 
-use crate::installation::{ANSWER_WITHIN, Deadline, Ended, Installation, entries, eventually};
+use crate::installation::process::contains;
+use crate::installation::{
+    ANSWER_WITHIN, Deadline, Ended, Installation, Process, entries, eventually, processes,
+};
 
 const LINES: usize = 1_200;
 
@@ -16,7 +19,11 @@ pub(crate) struct Place {
 
 impl Place {
     pub(crate) fn new(options: &[&str]) -> Self {
-        let installation = Installation::new();
+        Self::of(Installation::new(), options)
+    }
+
+    /// The same of an installation that was prepared.
+    pub(crate) fn of(installation: Installation, options: &[&str]) -> Self {
         let named = ["acquire", "--slug", "named", "--option", "contain=scan"];
         let ended = installation.lease(named.iter().chain(options));
         assert_eq!(ended.code, 0, "{}", ended.stderr);
@@ -56,6 +63,16 @@ impl Place {
         assert_eq!(self.installation.lease(["release", "named"]).code, 0);
         self.installation.assert_clean();
     }
+}
+
+/// The processes that hold an installation's connections.
+pub(crate) fn connections(installation: &Installation) -> Vec<Process> {
+    let is_connection = |it: &[u8]| it.starts_with(b"ssh\0-F\0") && it.ends_with(b"\0");
+    let root = installation.root().as_os_str().as_encoded_bytes();
+    let mut found = processes();
+    found.retain(|it| is_connection(&it.command_line) && contains(&it.command_line, root));
+    assert!(!found.is_empty(), "no connection was found");
+    found
 }
 
 /// Notes each start of itself, prints numbered lines on both streams, and pauses after so many of them.

@@ -43,8 +43,6 @@ impl Client {
         let file = |name: &str| File::create(root.join(name)).unwrap();
         command.arg("run").args(options).args(["--", "sh", "-c", SCRIPT]);
         command.arg(root.join("mark")).arg(site.word());
-        // A box that is gone is not waited for as long as a network would be.
-        command.env("LEASE_RUN_RECONNECT", "10s");
         let child = command.stdout(file("stdout")).stderr(file("stderr")).spawn().unwrap();
         Self { child }
     }
