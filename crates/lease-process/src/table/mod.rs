@@ -41,7 +41,8 @@ impl ProcessState {
 /// One process of a [`ProcessTable`].
 ///
 /// The fields are from the moment the table was read. The methods look again; should the pid have passed to another
-/// process in between, they answer as if nothing could be read.
+/// process in between, they answer as if nothing could be read. Of a process that had ended nothing is read: in a container
+/// whose first process reaps nobody there are thousands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Process {
     /// The process id.
@@ -70,6 +71,9 @@ impl Process {
     /// split at spaces.
     #[must_use]
     pub fn argv(&self) -> Vec<OsString> {
+        if self.state.has_ended() {
+            return Vec::new();
+        }
         self.checked(platform::argv(self)).unwrap_or_default()
     }
 
@@ -78,12 +82,16 @@ impl Process {
     /// `false` also where that cannot be read: processes of other users, and those that wrote a title over it.
     #[must_use]
     pub fn has_env(&self, name_and_value: &str) -> bool {
-        self.checked(platform::has_env(self, name_and_value)).unwrap_or(false)
+        !self.state.has_ended()
+            && self.checked(platform::has_env(self, name_and_value)).unwrap_or(false)
     }
 
     /// The working directory, where the kernel tells (not on macOS).
     #[must_use]
     pub fn cwd(&self) -> Option<PathBuf> {
+        if self.state.has_ended() {
+            return None;
+        }
         self.checked(platform::cwd(self))
     }
 
