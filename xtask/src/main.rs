@@ -39,7 +39,7 @@ usage: cargo xtask COMMAND
   cluster                   install Slurm, and run the tests that start real clusters with it
   vendors                   have the vendors' own clients use the emulators
   bench [--quick] [--only PART] [--lease PROGRAM]
-                            measure, and write docs/performance.md; PART is command-line, data-plane or network
+                            measure, and write docs/performance.md; PART is command-line, data-plane, slurm or network
   live hetzner|fal          a short lease of a real machine, which costs money; without a credential nothing is done";
 
 fn main() -> ExitCode {
