@@ -6,11 +6,11 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use lease_core::Claim;
-use lease_ssh::{BoxRoot, Mirror, Scan};
+use lease_ssh::{Mirror, Scan};
 
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::session::attached::{ssh_failure, unusable};
+use crate::session::fresh::sent_and_here;
 use crate::session::place::Place;
 
 /// The tree as it is, beside what a box was sent of it.
@@ -28,16 +28,7 @@ impl Difference {
         claim: &Claim,
         place: &Place,
     ) -> Result<Self, Failure> {
-        let Some(reach) = claim.usable() else { return Err(unusable(claim)) };
-        let failed = |error| ssh_failure(&error, claim.lease());
-        let root = BoxRoot::new(reach.root.as_str()).map_err(failed)?;
-        let client = super::client(&context.base)?;
-        let (lease, tree) = (claim.lease().as_str().to_owned(), place.tree.clone());
-        let read = tokio::task::spawn_blocking(move || client.mirror(&lease, &root, &tree)).await;
-        let sent = read
-            .map_err(|error| Failure::tool(format!("read what the box holds: {error}")))?
-            .map_err(failed)?;
-        let scan = place.scan_with(context, Some(&sent)).await?;
+        let (sent, scan) = sent_and_here(context, claim, place).await?;
         Ok(Self { tree: place.tree.root.clone(), scan, sent })
     }
 

@@ -62,17 +62,7 @@ impl Fresh {
         place: &Place,
         how: How,
     ) -> Result<Self, Failure> {
-        let Some(reach) = claim.usable() else { return Err(unusable(claim)) };
-        let failed = |error| ssh_failure(&error, claim.lease());
-        let root = BoxRoot::new(reach.root.as_str()).map_err(failed)?;
-        let client = super::client(&context.base)?;
-        let (lease, tree) = (claim.lease().as_str().to_owned(), place.tree.clone());
-        // Beside the opening of the connection: this reads a file of the size of the tree's list.
-        let read = tokio::task::spawn_blocking(move || client.mirror(&lease, &root, &tree)).await;
-        let mirror = read
-            .map_err(|error| Failure::tool(format!("read what the box holds: {error}")))?
-            .map_err(failed)?;
-        let scan = place.scan_with(context, Some(&mirror)).await?;
+        let (mirror, scan) = sent_and_here(context, claim, place).await?;
         if scan.manifest().is_empty() {
             let root = place.tree.root.display();
             context.base.output.note(&format!("there is no file in {root} that is synced"));
@@ -120,6 +110,26 @@ impl Fresh {
         let planned = Box::pin(lease_ssh::plan(&attached.session, &attached.root, order)).await;
         planned.map_err(|error| ssh_failure(&error, &attached.lease))
     }
+}
+
+/// What the box of `claim` was sent, by what is written down here, and the tree as it is. The box is not asked.
+pub(super) async fn sent_and_here(
+    context: &Context<'_>,
+    claim: &Claim,
+    place: &Place,
+) -> Result<(Mirror, Scan), Failure> {
+    let Some(reach) = claim.usable() else { return Err(unusable(claim)) };
+    let failed = |error| ssh_failure(&error, claim.lease());
+    let root = BoxRoot::new(reach.root.as_str()).map_err(failed)?;
+    let client = super::client(&context.base)?;
+    let (lease, tree) = (claim.lease().as_str().to_owned(), place.tree.clone());
+    // Beside the opening of the connection: this reads a file of the size of the tree's list.
+    let read = tokio::task::spawn_blocking(move || client.mirror(&lease, &root, &tree)).await;
+    let mirror = read
+        .map_err(|error| Failure::tool(format!("read what the box holds: {error}")))?
+        .map_err(failed)?;
+    let scan = place.scan_with(context, Some(&mirror)).await?;
+    Ok((mirror, scan))
 }
 
 /// Does the work of a sync, and shows meanwhile how far it is.
