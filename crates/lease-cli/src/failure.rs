@@ -262,8 +262,7 @@ mod tests {
     fn an_acquire_that_may_have_left_something_names_the_release() {
         let lease: lease_core::LeaseId = "lse-aaaaaaaaaaaaaaaaaaaa".parse().unwrap();
         let error = Error::unsettled(ErrorKind::Timeout, "create a resource", "no answer");
-        let failure =
-            Failure::from(AcquireFailure { error, lease: Some(lease), left: Left::MayExist });
+        let failure = Failure::from(AcquireFailure::new(error, Some(lease), Left::MayExist));
         assert_eq!(
             failure.to_string(),
             "lease: create a resource: no answer; the machine may still exist; run: lease release lse-aaaaaaaaaaaaaaaaaaaa"

@@ -10,6 +10,8 @@ mod durable;
 mod env;
 mod exit;
 mod failure;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod interrupt;
 mod offers;
 mod output;

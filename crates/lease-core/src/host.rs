@@ -11,6 +11,7 @@ use crate::id::LeaseId;
 
 /// Where and how to log in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Reach {
     /// Host name or address.
     pub host: String,
@@ -32,6 +33,27 @@ pub struct Reach {
     /// about the latter. Absolute.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity_file: Option<String>,
+}
+
+impl Reach {
+    /// A login over plain TCP to port 22, with the lease's own key.
+    pub fn new(
+        host: impl Into<String>,
+        user: impl Into<String>,
+        host_key: HostKey,
+        root: impl Into<String>,
+    ) -> Self {
+        Self {
+            host: host.into(),
+            port: 22,
+            user: user.into(),
+            proxy: Vec::new(),
+            host_key,
+            root: root.into(),
+            ready_file: None,
+            identity_file: None,
+        }
+    }
 }
 
 /// What is known of a host's key (invariant I13).
@@ -150,6 +172,7 @@ pub trait Host: fmt::Debug + Send + Sync {
 
 /// A command for a [`Host`].
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct Command {
     /// The program and its arguments; they arrive exactly as they are, no shell reads them.
     pub argv: Vec<String>,
@@ -157,12 +180,21 @@ pub struct Command {
     pub stdin: Vec<u8>,
     /// How long it may take.
     pub deadline: Option<Duration>,
-    /// The most bytes that are collected of each output stream.
+    /// The most bytes that are collected of each output stream; zero stands for the transport's own limit.
     pub output_bytes_max: usize,
+}
+
+impl Command {
+    /// A command of these words that reads nothing, may take as long as it likes, and may print as much as the
+    /// transport allows.
+    pub fn new<W: Into<String>>(argv: impl IntoIterator<Item = W>) -> Self {
+        Self { argv: argv.into_iter().map(Into::into).collect(), ..Self::default() }
+    }
 }
 
 /// What a command left.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Output {
     /// The exit code as a shell would report it: 128 and the signal number for a killed command.
     pub code: i32,
@@ -170,4 +202,11 @@ pub struct Output {
     pub stdout: Vec<u8>,
     /// Everything written to standard error.
     pub stderr: Vec<u8>,
+}
+
+impl Output {
+    /// What a command left that ended with `code`.
+    pub fn new(code: i32, stdout: Vec<u8>, stderr: Vec<u8>) -> Self {
+        Self { code, stdout, stderr }
+    }
 }

@@ -60,6 +60,7 @@ pub struct Record {
 /// What can happen to a lease.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
+#[non_exhaustive]
 pub enum Event {
     /// The lease begins. Always the first event and only the first.
     Opened(Box<Opened>),
@@ -178,6 +179,7 @@ pub struct Intended {
 /// What happened to one resource, with the data that goes with the [`Move`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
+#[non_exhaustive]
 pub enum Change {
     /// See [`Move::Sent`].
     Sent {

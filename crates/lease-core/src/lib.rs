@@ -50,3 +50,8 @@ pub use spec::{Deadlines, Retention, Spec};
 pub use state::{Phase, ResourceState};
 pub use store::Store;
 pub use time::{Clock, Steady, Timestamp};
+
+/// Keeps the program of the README compiling.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -183,6 +183,7 @@ pub struct Created {
 
 /// A machine that can be had.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Size {
     /// The classes that lead to it, `tiny` … `beast`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -204,6 +205,21 @@ pub struct Size {
     pub available: Option<bool>,
 }
 
+impl Size {
+    /// A machine of which nothing else is known.
+    pub fn new(machine_type: impl Into<String>, cores: u32, memory_gib: f64) -> Self {
+        Self {
+            classes: Vec::new(),
+            machine_type: machine_type.into(),
+            cores,
+            memory_gib,
+            notes: String::new(),
+            price_per_hour: None,
+            available: None,
+        }
+    }
+}
+
 /// An amount of money as a provider states it: it is shown and never calculated with.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Price {
@@ -215,6 +231,7 @@ pub struct Price {
 
 /// One thing that `doctor` looked at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Check {
     /// What was looked at.
     pub name: String,

@@ -6,6 +6,7 @@ use tokio::time::Instant;
 
 /// The bounds of a loop. Both are limits; whichever is met first ends the loop.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct Bounds {
     /// How long the loop may take in all, in monotonic time.
     pub deadline: Duration,

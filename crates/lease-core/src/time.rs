@@ -1,7 +1,7 @@
 //! Wall-clock time as data: libraries never read the clock, they are given one.
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
@@ -32,6 +32,13 @@ impl Timestamp {
     /// How much later `self` is than `earlier`; zero when it is not later (clocks step back).
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
+    }
+}
+
+/// A time before the epoch is the epoch: no lease is that old.
+impl From<SystemTime> for Timestamp {
+    fn from(time: SystemTime) -> Self {
+        Self(millis(time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()))
     }
 }
 
@@ -76,6 +83,13 @@ pub trait Clock: fmt::Debug + Send + Sync {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_system_time_before_the_epoch_is_the_epoch() {
+        let second = Duration::from_secs(1);
+        assert_eq!(Timestamp::from(SystemTime::UNIX_EPOCH + second).as_millis(), 1_000);
+        assert_eq!(Timestamp::from(SystemTime::UNIX_EPOCH - second).as_millis(), 0);
+    }
 
     #[test]
     fn arithmetic_saturates_instead_of_wrapping() {

@@ -122,7 +122,11 @@ impl Adapter {
         })
     }
 
-    fn check_acquired(&self, desired: &Desired, lease: &WireLease) -> Result<(), ExternalError> {
+    pub(crate) fn check_acquired(
+        &self,
+        desired: &Desired,
+        lease: &WireLease,
+    ) -> Result<(), ExternalError> {
         if self.config.idempotent_lease_id {
             check_raw_identity(operation::ACQUIRE, lease)?;
             check_same("slug", lease.slug.as_deref(), &desired.slug)?;

@@ -2,7 +2,7 @@
 
 use lease_core::error::Effect;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::call::Said;
 use crate::error::ExternalError;
@@ -74,9 +74,10 @@ fn failed(said: &Said) -> ExternalError {
         .map(|it| String::from_utf8_lossy(it).trim().to_owned())
         .into_iter()
         .find(|it| !it.is_empty());
-    // An adapter may fail by its status and still declare that nothing was changed.
-    let response: Option<Response> = serde_json::from_slice(&said.stdout).ok();
-    let effect = effect_of(response.and_then(|it| it.effect).as_deref());
+    // An adapter may fail by its status and still declare that nothing was changed, in an object as everywhere.
+    let declared: Option<Map<String, Value>> = serde_json::from_slice(&said.stdout).ok();
+    let effect = declared.as_ref().and_then(|it| it.get("effect"));
+    let effect = effect_of(effect.and_then(Value::as_str));
     ExternalError::Failed {
         status: said.status,
         said: words.map_or_else(|| "it said nothing".to_owned(), |it| shortened(&it)),

@@ -14,6 +14,8 @@ mod config;
 pub mod conformance;
 mod descriptor;
 mod error;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod identity;
 mod labels;
 pub mod lifecycle;

@@ -39,16 +39,13 @@ pub(crate) fn reach(
     let proxy = proxy(ssh, (host, user, port))?;
     let root = root(lease, user, work_root)?;
     let directory = owner.map_or("lease", LeaseId::as_str);
-    Ok(Some(Reach {
-        host: host.to_owned(),
-        port,
-        user: user.to_owned(),
-        proxy,
-        host_key: checked_host_key(ssh.host_key.as_deref())?,
-        root: format!("{}/{directory}", root.trim_end_matches('/')),
-        ready_file: None,
-        identity_file: key.map(str::to_owned),
-    }))
+    let host_key = checked_host_key(ssh.host_key.as_deref())?;
+    let root = format!("{}/{directory}", root.trim_end_matches('/'));
+    let mut reach = Reach::new(host, user, host_key, root);
+    reach.port = port;
+    reach.proxy = proxy;
+    reach.identity_file = key.map(str::to_owned);
+    Ok(Some(reach))
 }
 
 fn checked_host(host: Option<&str>) -> Result<&str, ExternalError> {

@@ -90,14 +90,11 @@ pub(crate) fn may_be(shown: &str, wanted: &str) -> bool {
 
 /// The machines as sizes. fal has no interface for prices and none for what is free.
 pub(crate) fn sizes() -> Vec<Size> {
-    let size = |it: &Machine| Size {
-        classes: vec![it.class.to_owned()],
-        machine_type: it.name.to_owned(),
-        cores: it.cores,
-        memory_gib: it.memory_gib,
-        notes: it.notes.to_owned(),
-        price_per_hour: None,
-        available: None,
+    let size = |it: &Machine| {
+        let mut size = Size::new(it.name, it.cores, it.memory_gib);
+        size.classes.push(it.class.to_owned());
+        it.notes.clone_into(&mut size.notes);
+        size
     };
     MACHINES.iter().map(size).collect()
 }

@@ -53,16 +53,10 @@ impl Login {
     }
 
     fn reach(&self, address: IpAddr) -> Reach {
-        Reach {
-            host: address.to_string(),
-            port: self.port,
-            user: self.user.clone(),
-            proxy: Vec::new(),
-            host_key: HostKey::FirstUse,
-            root: self.root.clone(),
-            ready_file: None,
-            identity_file: None,
-        }
+        let (host, user, root) = (address.to_string(), self.user.as_str(), self.root.as_str());
+        let mut reach = Reach::new(host, user, HostKey::FirstUse, root);
+        reach.port = self.port;
+        reach
     }
 }
 

@@ -145,7 +145,7 @@ async fn member(engine: &Engine) -> bool {
             Err(failure) => (failure.lease, false),
         };
         while let Some(lease) = &lease {
-            let request = Release { by: By::Person, why: "the crowd goes".to_owned(), keep: false };
+            let request = Release::new(By::Person, "the crowd goes");
             if matches!(engine.release(lease, request).await, Ok(Outcome::Released)) {
                 break;
             }

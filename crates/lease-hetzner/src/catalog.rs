@@ -157,19 +157,16 @@ pub(crate) fn sizes(
         let architecture = kind.architecture.map_or("unknown processors", Architecture::name);
         let places = listed(offers.iter().map(|it| it.location.as_str()));
         let has = |it: &&Class| it.x86.contains(&&*kind.name) || it.arm.contains(&&*kind.name);
-        sizes.push(Size {
-            classes: CLASSES.iter().filter(has).map(|it| it.name.to_owned()).collect(),
-            machine_type: kind.name.clone(),
-            cores: kind.cores,
-            memory_gib: kind.memory_gib,
-            notes: format!(
-                "{architecture}, {} cores, {} GB disk, {places}; price without tax and address",
-                kind.cpu_type, kind.disk_gb
-            ),
-            price_per_hour: price
-                .map(|(amount, currency)| Price { amount, currency: currency.to_owned() }),
-            available: (!said.is_empty()).then(|| said.contains(&true)),
-        });
+        let mut size = Size::new(kind.name.as_str(), kind.cores, kind.memory_gib);
+        size.classes = CLASSES.iter().filter(has).map(|it| it.name.to_owned()).collect();
+        size.notes = format!(
+            "{architecture}, {} cores, {} GB disk, {places}; price without tax and address",
+            kind.cpu_type, kind.disk_gb
+        );
+        size.price_per_hour =
+            price.map(|(amount, currency)| Price { amount, currency: currency.to_owned() });
+        size.available = (!said.is_empty()).then(|| said.contains(&true));
+        sizes.push(size);
     }
     sizes
 }

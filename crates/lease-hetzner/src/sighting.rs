@@ -27,16 +27,12 @@ pub(crate) fn found(
     let reach = match (&marks, &status, kind) {
         (Some(marks), Status::Running, Kind::Server) => address(thing).and_then(|host| {
             let key = host_key::HostKey::derive(&config.host_key_secret, &marks.nonce).ok()?;
-            Some(Reach {
-                host,
-                port: config.port,
-                user: config.user.clone(),
-                proxy: Vec::new(),
-                host_key: HostKey::Pinned(key.public().ok()?),
-                root: user_data::root(config, &marks.lease),
-                ready_file: Some(user_data::ready_file(config, &marks.lease)),
-                identity_file: None,
-            })
+            let host_key = HostKey::Pinned(key.public().ok()?);
+            let root = user_data::root(config, &marks.lease);
+            let mut reach = Reach::new(host, config.user.as_str(), host_key, root);
+            reach.port = config.port;
+            reach.ready_file = Some(user_data::ready_file(config, &marks.lease));
+            Some(reach)
         }),
         _ => None,
     };

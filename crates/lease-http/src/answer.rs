@@ -14,6 +14,7 @@ use crate::{Redactor, failure};
 
 /// A complete answer with a 2xx status. `Debug` shows nothing of its body.
 #[derive(Clone)]
+#[non_exhaustive]
 pub struct Answer {
     pub(crate) operation: &'static str,
     pub(crate) method: Method,

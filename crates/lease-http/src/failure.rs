@@ -19,6 +19,7 @@ use crate::{Redactor, Stage, WireError};
 /// It becomes an [`Error`] with `?`, by the default table, or with [`Failure::error`], by somebody who knows better.
 /// Every text in it is redacted already, so it may be shown as a whole.
 #[derive(Clone)]
+#[non_exhaustive]
 pub struct Failure {
     operation: &'static str,
     method: Method,

@@ -139,16 +139,10 @@ pub(crate) fn connect_text(
 
 /// How to log in to the box in `directory`.
 pub(crate) fn reach(directory: &Path, host: &str, user: &str, host_key: &str) -> Reach {
-    Reach {
-        host: host.to_owned(),
-        port: 22,
-        user: user.to_owned(),
-        proxy: connect_argv(directory),
-        host_key: HostKey::Pinned(host_key.to_owned()),
-        root: directory.join(ROOT_DIRECTORY).to_string_lossy().into_owned(),
-        ready_file: None,
-        identity_file: None,
-    }
+    let root = directory.join(ROOT_DIRECTORY).to_string_lossy().into_owned();
+    let mut reach = Reach::new(host, user, HostKey::Pinned(host_key.to_owned()), root);
+    reach.proxy = connect_argv(directory);
+    reach
 }
 
 /// Asks sshd whether it accepts the configuration in `directory`, which names files in the final place.

@@ -37,6 +37,7 @@ impl Default for Limits {
 
 /// What a program left when it ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Output {
     /// How it ended.
     pub status: Exit,

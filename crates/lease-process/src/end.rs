@@ -46,6 +46,7 @@ impl Default for EndPolicy {
 
 /// What became of the processes that were selected.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct EndReport {
     /// Those that have ended, by ascending id.
     pub ended: Vec<Pid>,
@@ -55,6 +56,7 @@ pub struct EndReport {
 
 /// A process that could not be ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Survivor {
     /// Its id.
     pub pid: Pid,

@@ -10,6 +10,7 @@ use thiserror::Error;
 
 /// Why a program could not be run to its end.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum ProcessError {
     /// The request itself makes no sense: empty argv, a NUL byte, a stream that the chosen call cannot serve.
     #[error("cannot run `{program}`: {reason}")]

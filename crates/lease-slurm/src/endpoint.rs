@@ -77,17 +77,12 @@ impl Endpoint {
             let through = ["-W".to_owned(), format!("{host}:{}", self.port), login.to_owned()];
             desk::ssh(config).into_iter().chain(through).collect()
         });
-        Reach {
-            host,
-            port: self.port,
-            user: self.user.clone(),
-            proxy,
-            host_key: HostKey::Pinned(self.host_key.clone()),
-            root: self.root.clone(),
-            // The server listens only once the box is set up.
-            ready_file: None,
-            identity_file: None,
-        }
+        let host_key = HostKey::Pinned(self.host_key.clone());
+        // There is no file to wait for: the server listens only once the box is set up.
+        let mut reach = Reach::new(host, self.user.as_str(), host_key, self.root.as_str());
+        reach.port = self.port;
+        reach.proxy = proxy;
+        reach
     }
 }
 

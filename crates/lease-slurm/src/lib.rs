@@ -17,6 +17,8 @@ mod descriptor;
 mod desk;
 mod endpoint;
 mod error;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod identity;
 mod partition;
 mod provider;

@@ -60,15 +60,10 @@ impl Partition {
             notes.push_str(", ");
             notes.push_str(&self.gres);
         }
-        Size {
-            classes: Vec::new(),
-            machine_type: self.name.clone(),
-            cores: self.cores,
-            memory_gib: gibibytes(self.memory_mib),
-            notes,
-            price_per_hour: None,
-            available: Some(self.is_up),
-        }
+        let mut size = Size::new(self.name.as_str(), self.cores, gibibytes(self.memory_mib));
+        size.notes = notes;
+        size.available = Some(self.is_up);
+        size
     }
 }
 

@@ -176,7 +176,9 @@ impl Seen {
                 let why = format!("{told}, and its sshd on {} still answers", endpoint.node);
                 Judgement::There(Status::Failed { why }, None)
             }
-            Some(Pulse::Unknown(_)) if self.now > endpoint.ends_at + BEYOND_ITS_END.as_secs() => {
+            Some(Pulse::Unknown(_))
+                if self.now > endpoint.ends_at.saturating_add(BEYOND_ITS_END.as_secs()) =>
+            {
                 gone()
             }
             Some(Pulse::Unknown(why)) => {

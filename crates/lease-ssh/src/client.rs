@@ -18,6 +18,7 @@ use crate::session::{Link, Session};
 
 /// Where things live and how long they may take.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Settings {
     /// The directory of the leases' key directories; made with mode 0700 if its parent exists.
     pub keys: PathBuf,
@@ -34,13 +35,15 @@ pub struct Settings {
     pub reconnect: Duration,
     /// How many bytes of each of a command's streams the box logs, rounded up to blocks of 512.
     pub log_bytes_max: u64,
+    /// How long opening a session takes at most on a box that counts as near; see [`Session::open_ahead`].
+    pub near: Duration,
     /// How long [`Client::keep_spare`] has a session wait for the next command; with zero none is used either.
     pub spare: Duration,
 }
 
 impl Settings {
-    /// Settings with 15 seconds to connect, ten minutes of idle connection and of reconnecting, 64 MiB of log, and no
-    /// session that waits.
+    /// Settings with 15 seconds to connect, ten minutes of idle connection and of reconnecting, 64 MiB of log, 4
+    /// milliseconds to a box that is near, and no session that waits.
     pub fn new(keys: impl Into<PathBuf>, runtime: impl Into<PathBuf>) -> Self {
         Self {
             keys: keys.into(),
@@ -50,6 +53,7 @@ impl Settings {
             persist: Duration::from_secs(600),
             reconnect: Duration::from_secs(600),
             log_bytes_max: LOG_BYTES_MAX,
+            near: Duration::from_millis(4),
             spare: Duration::ZERO,
         }
     }

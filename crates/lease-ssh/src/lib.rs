@@ -22,6 +22,8 @@ mod endpoint;
 mod error;
 mod files;
 mod forward;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod interactive;
 mod keys;
 mod pace;
@@ -44,6 +46,8 @@ pub use run::{
     Streams, Until, Writer,
 };
 pub use session::Session;
+pub use spare::Ahead;
 pub use sync::{
-    Drift, Extent, Mirror, Order, Plan, PlannedWrite, Progress, Started, SyncReport, plan, sync,
+    Drift, Extent, Mirror, Order, Plan, PlannedWrite, Progress, Seeding, Started, SyncReport, plan,
+    sync,
 };

@@ -151,7 +151,7 @@ impl SshHost {
         let (outcome, stdout, stderr) =
             tokio::try_join!(outcome, bounded(out_reader, bound), bounded(err_reader, bound))?;
         match outcome {
-            Outcome::Finished(code) => Ok(Output { code, stdout, stderr }),
+            Outcome::Finished(code) => Ok(Output::new(code, stdout, stderr)),
             Outcome::TransportLost { detail, .. } => {
                 Err(Error::unsettled(ErrorKind::Unavailable, DOING, detail))
             }

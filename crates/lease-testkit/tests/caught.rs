@@ -24,7 +24,7 @@ async fn acquired(engine: &Engine) -> Claim {
 }
 
 fn by_person() -> Release {
-    Release { by: By::Person, why: "a test".to_owned(), keep: false }
+    Release::new(By::Person, "a test")
 }
 
 #[test]

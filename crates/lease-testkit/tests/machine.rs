@@ -83,7 +83,7 @@ async fn obey(stage: &Stage, command: &Command) {
             if matches!(by, By::Person) {
                 stage.take_back(&lease);
             }
-            let release = Release { by, why: "a command".to_owned(), keep: false };
+            let release = Release::new(by, "a command");
             stage.process(Box::pin(engine.release(&lease, release))).await;
         }
         Command::Keep(which) => {

@@ -30,14 +30,16 @@ mod list;
 mod manifest;
 mod open;
 mod order;
+mod published;
 mod scan;
 mod stat;
 mod stream;
 mod tree;
 
-pub use delta::{Change, Compare, Delta, Write};
+pub use delta::{Change, Compare, Delta, Overlap, Write};
 pub use error::{Result, TreeError};
 pub use manifest::{Content, Entry, Held, Kind, Manifest};
+pub use published::Published;
 pub use scan::{Listing, Scan, scan};
 pub use stream::{Layout, Written, write_delta};
 pub use tree::{Skipped, Source, Tree, WhySkipped, is_inside};

@@ -31,6 +31,7 @@ pub enum Source {
 
 /// Something that is not sent.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
 pub struct Skipped {
     /// Its path, relative to the tree.
     pub path: PathBuf,

@@ -1,5 +1,7 @@
 //! What may be typed, as data. Nothing here reads anything or decides anything but whether the words are well formed.
 
+#[cfg(test)]
+mod documented;
 mod files;
 mod lease;
 mod machine;

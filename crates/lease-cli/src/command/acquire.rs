@@ -103,8 +103,7 @@ pub(crate) async fn lease_box(
         context.engine.keep(&lease, "interrupted while it was acquired").await?;
         return Err(interrupted.meaning(Meaning::StillLeased));
     }
-    let release =
-        Release { by: By::Owner, why: "interrupted while it was acquired".to_owned(), keep: false };
+    let release = Release::new(By::Owner, "interrupted while it was acquired");
     context.base.output.note("interrupted; releasing (once more leaves at once)");
     let outcome = tokio::select! {
         outcome = context.engine.release(&lease, release) => outcome,

@@ -160,7 +160,8 @@ pub(crate) async fn release(
 ) -> Result<lease_core::Result<Outcome>, Failure> {
     // What waits for a next run has nothing to wait for any more.
     spare::end(&context.base, lease).await;
-    let request = Release { by: By::Person, why: "asked for on the command line".to_owned(), keep };
+    let mut request = Release::new(By::Person, "asked for on the command line");
+    request.keep = keep;
     let mut work = pin!(context.engine.release(lease, request));
     loop {
         tokio::select! {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use lease_core::engine::{By, Outcome, Release};
 use lease_core::time::millis;
 use lease_core::{Claim, Phase, Retention};
+use lease_ssh::Ahead;
 use tokio::time::Instant;
 
 use crate::args::RunArgs;
@@ -278,8 +279,13 @@ impl Work<'_> {
         let directory = (!self.args.no_sync).then(|| self.place.directory.clone()).flatten();
         let directory = directory.as_deref();
         let mut task = Task { argv: &self.args.command, directory, started: None };
-        let prepare = prepare(self.context, claim, (!self.args.no_sync).then_some(&self.place));
-        let Prepared { attached, tree, looked, connect } = tokio::select! {
+        let place = (!self.args.no_sync).then_some(&self.place);
+        let mut run = None;
+        if !self.args.detach && !self.args.tty {
+            with(recorder, |it| run = Some(it.id().to_owned()));
+        }
+        let prepare = Box::pin(prepare(self.context, claim, place, run.as_deref()));
+        let Prepared { attached, tree, looked, connect, ahead } = tokio::select! {
             prepared = prepare => prepared?,
             _ = self.interrupts.next() => return Err(interrupted(claim.lease())),
         };
@@ -310,7 +316,7 @@ impl Work<'_> {
         }
         if let Some(tree) = tree {
             let started = tokio::select! {
-                started = start(self.context, &attached, tree, &task, recorder) => Ok(started?),
+                started = start(self.context, &attached, (tree, ahead), &task, recorder) => Ok(started?),
                 interrupt = self.interrupts.next() => Err(interrupt),
             };
             match started {
@@ -391,11 +397,7 @@ impl Work<'_> {
                 .note(&format!("{slug} is kept; `lease release {slug}` ends it"));
             return Ok(Meaning::StillLeased);
         }
-        let request = Release {
-            by: By::Owner,
-            why: "the command of `lease run` ended".to_owned(),
-            keep: false,
-        };
+        let request = Release::new(By::Owner, "the command of `lease run` ended");
         let outcome = {
             let release = engine.release(lease, request);
             let mut release = std::pin::pin!(release);
@@ -444,13 +446,15 @@ struct Prepared {
     tree: Option<Fresh>,
     looked: Option<Duration>,
     connect: Duration,
+    ahead: Option<Ahead>,
 }
 
-/// Logs in, and meanwhile looks at the tree if there is one to sync.
+/// Logs in, and meanwhile looks at the tree if there is one to sync. A session for `run` is opened beside that.
 async fn prepare(
     context: &Context<'_>,
     claim: &Claim,
     place: Option<&Place>,
+    run: Option<&str>,
 ) -> Result<Prepared, Failure> {
     let began = Instant::now();
     let look = async {
@@ -460,10 +464,15 @@ async fn prepare(
     };
     let login = async {
         let attached = Attached::to(context, claim).await?;
-        Ok::<_, Failure>((attached, began.elapsed()))
+        let connect = began.elapsed();
+        let ahead = match (place, run) {
+            (Some(_), Some(run)) => attached.session.open_ahead((&attached.root, run)).await,
+            _ => None,
+        };
+        Ok::<_, Failure>((attached, connect, ahead))
     };
-    let ((attached, connect), (tree, looked)) = tokio::try_join!(login, look)?;
-    Ok(Prepared { attached, tree, looked, connect })
+    let ((attached, connect, ahead), (tree, looked)) = tokio::try_join!(login, look)?;
+    Ok(Prepared { attached, tree, looked, connect, ahead })
 }
 
 pub(super) fn with(recorder: &Recorder, change: impl FnOnce(&mut crate::runs::RunWriter)) {

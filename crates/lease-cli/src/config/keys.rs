@@ -203,6 +203,13 @@ pub(crate) const KEYS: &[Key] = &[
         "a first sync that would send more stops before anything is sent (`none` for no limit)",
     )
     .default("2GiB"),
+    Key::trusted(
+        "sync.seed",
+        Kind::Size,
+        "a box that has nothing fetches the files that the tree's `origin` has, over https and without anybody's \
+         credentials, where they are at least so many bytes; the rest is sent (`none` for never)",
+    )
+    .default("none"),
 ];
 
 /// All settings of this build.

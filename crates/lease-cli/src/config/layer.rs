@@ -114,22 +114,7 @@ pub(crate) fn file(path: &Path, kind: OriginKind) -> Result<Option<ConfigFile>, 
             return Err(failure.kind("config"));
         }
     };
-    let located = |wrong: Wrong| {
-        let what = format!("{}:{}: {}", path.display(), wrong.place, wrong.what);
-        Failure::invalid(what, "lease schema lease.config/1").kind("config")
-    };
-    let root = yaml::parse(&bytes).map_err(located)?;
-    let mut layer = Layer::new();
-    let source = Source { path, kind };
-    match &root.value {
-        Yaml::Null => {}
-        Yaml::Map(_) => source.collect(&root, "", &mut layer).map_err(located)?,
-        other @ (Yaml::Scalar { .. } | Yaml::List(_)) => {
-            let what =
-                format!("the file must hold a mapping of settings, and this is {}", other.kind());
-            return Err(located(Wrong::at(root.place, what)));
-        }
-    }
+    let layer = settings_of(&bytes, (path, kind))?;
     let (mut bytes, mut seals) = (bytes, Vec::new());
     if kind == OriginKind::Repository {
         // What is trusted is a program as it is, and not only its name.
@@ -141,6 +126,30 @@ pub(crate) fn file(path: &Path, kind: OriginKind) -> Result<Option<ConfigFile>, 
         });
     }
     Ok(Some(ConfigFile { path: path.to_owned(), bytes, layer, seals }))
+}
+
+/// What the bytes of a file at this path set.
+pub(crate) fn settings_of(
+    bytes: &[u8],
+    (path, kind): (&Path, OriginKind),
+) -> Result<Layer, Failure> {
+    let located = |wrong: Wrong| {
+        let what = format!("{}:{}: {}", path.display(), wrong.place, wrong.what);
+        Failure::invalid(what, "lease schema lease.config/1").kind("config")
+    };
+    let root = yaml::parse(bytes).map_err(located)?;
+    let mut layer = Layer::new();
+    let source = Source { path, kind };
+    match &root.value {
+        Yaml::Null => {}
+        Yaml::Map(_) => source.collect(&root, "", &mut layer).map_err(located)?,
+        other @ (Yaml::Scalar { .. } | Yaml::List(_)) => {
+            let what =
+                format!("the file must hold a mapping of settings, and this is {}", other.kind());
+            return Err(located(Wrong::at(root.place, what)));
+        }
+    }
+    Ok(layer)
 }
 
 struct Source<'a> {

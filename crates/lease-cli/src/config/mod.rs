@@ -12,7 +12,7 @@ pub(crate) mod size;
 pub(crate) mod sourced;
 pub(crate) mod span;
 pub(crate) mod trust;
-mod yaml;
+pub(crate) mod yaml;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -270,6 +270,14 @@ impl Settings {
     pub(crate) fn sync_max_size(&self) -> Option<u64> {
         match self.value("sync.max_size") {
             Some(Value::Size(most)) => *most,
+            _ => None,
+        }
+    }
+
+    /// How many bytes of a first sync have to be at the tree's origin for the box to fetch them from there.
+    pub(crate) fn sync_seed(&self) -> Option<u64> {
+        match self.value("sync.seed") {
+            Some(Value::Size(least)) => *least,
             _ => None,
         }
     }

@@ -4,6 +4,7 @@
 //! mappings with text keys, sequences and scalars. Anchors, aliases and tags are refused; without aliases a small file
 //! cannot grow into a large tree.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span};
@@ -226,6 +227,7 @@ impl<'a> Reader<'a> {
 
     fn map(&mut self) -> Result<Yaml, Wrong> {
         let mut entries: Vec<(Key, Node)> = Vec::new();
+        let mut lines: BTreeMap<String, usize> = BTreeMap::new();
         loop {
             let (event, span) = self.next()?;
             if event == Event::MappingEnd {
@@ -235,11 +237,8 @@ impl<'a> Reader<'a> {
             let Yaml::Scalar { text, .. } = key.value else {
                 return Err(Wrong::at(key.place, "a key must be plain text"));
             };
-            if let Some((first, _)) = entries.iter().find(|(it, _)| it.text == text) {
-                let what = format!(
-                    "the key {text:?} stands here twice, first in line {}",
-                    first.place.line
-                );
+            if let Some(first) = lines.insert(text.clone(), key.place.line) {
+                let what = format!("the key {text:?} stands here twice, first in line {first}");
                 return Err(Wrong::at(key.place, what));
             }
             let (event, span) = self.next()?;
@@ -291,6 +290,16 @@ mod tests {
         for text in ["", "\n", "# only a note\n", "---\n", "~\n", "\u{feff}"] {
             assert_eq!(parse(text.as_bytes()).unwrap().value, Yaml::Null, "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_file_full_of_keys_is_read_without_comparing_each_with_each() {
+        let text: String = (0..100_000).fold(String::new(), |mut text, number| {
+            let _written = writeln!(text, "k{number}:");
+            text
+        });
+        let root = parse(text.as_bytes()).unwrap();
+        assert!(matches!(root.value, Yaml::Map(entries) if entries.len() == 100_000));
     }
 
     #[test]

@@ -145,7 +145,7 @@ fn log(steps: &[Step], report: &Report) {
             tracing::info!(%lease, %slug, ?why, %evidence, "releasing");
         }
     }
-    for Done { lease, slug, result } in &report.done {
+    for Done { lease, slug, result, .. } in &report.done {
         match result {
             Ok(Outcome::Released) => tracing::info!(%lease, %slug, "released"),
             Ok(Outcome::Kept(_)) => tracing::info!(%lease, %slug, "kept"),

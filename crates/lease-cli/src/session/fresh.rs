@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use lease_core::Claim;
 use lease_ssh::{
-    BoxRoot, Compare, Drift, Extent, Mirror, Order, Plan, Progress as Sent, Scan, SyncReport,
+    BoxRoot, Compare, Drift, Extent, Mirror, Order, Plan, Progress as Sent, Scan, Seeding,
+    SyncReport, Tree,
 };
 use tokio::sync::watch;
 
@@ -25,6 +26,9 @@ pub(crate) struct Fresh {
     scan: Scan,
     drift: Drift,
     how: How,
+    tree: Tree,
+    /// How much the tree's origin has to have for the box to fetch it.
+    seed: Option<u64>,
 }
 
 /// How the tree and the box are compared.
@@ -67,7 +71,8 @@ impl Fresh {
             let root = place.tree.root.display();
             context.base.output.note(&format!("there is no file in {root} that is synced"));
         }
-        Ok(Self { mirror, scan, drift: context.settings.sync_drift(), how })
+        let (drift, seed) = (context.settings.sync_drift(), context.settings.sync_seed());
+        Ok(Self { mirror, scan, drift, how, tree: place.tree.clone(), seed })
     }
 
     /// Refuses a first sync that would send more than the settings allow.
@@ -100,6 +105,7 @@ impl Fresh {
             compare: self.how.compare,
             extent: self.how.extent,
             progress: Some(progress),
+            seeding: self.seed.map(|least| Seeding::new(&self.tree, least)),
         };
         (order, sent)
     }
@@ -156,6 +162,10 @@ pub(super) async fn shown<T>(
 /// Says what a person should know about a sync.
 pub(super) fn tell_of(output: &Output, report: &SyncReport, drift: Drift) {
     tell(output, &report.source, &report.skipped);
+    if report.seeded_files > 0 {
+        output
+            .note(&format!("the box fetched {} files from the tree's origin", report.seeded_files));
+    }
     let done = match drift {
         Drift::Keep => "they stay until the tree's change",
         Drift::Overwrite | Drift::Fail => "the tree's files are there again",

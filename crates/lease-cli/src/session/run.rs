@@ -6,7 +6,9 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use lease_core::{Claim, ErrorKind, LeaseId};
-use lease_ssh::{Command, Followed, JobState, Outcome, Relays, Sinks, SshError, Started, Until};
+use lease_ssh::{
+    Ahead, Command, Followed, JobState, Outcome, Relays, Sinks, SshError, Started, Until,
+};
 use tokio::io::AsyncWrite;
 
 use crate::config::span;
@@ -69,11 +71,11 @@ impl Task<'_> {
     }
 }
 
-/// Makes the box hold the tree and starts the command in it.
+/// Makes the box hold the tree and starts the command in it, over a session that was opened beforehand if there is one.
 pub(crate) async fn start(
     context: &Context<'_>,
     attached: &Attached,
-    mut tree: Fresh,
+    (mut tree, ahead): (Fresh, Option<Ahead>),
     task: &Task<'_>,
     recorder: &Recorder,
 ) -> Result<Started, Failure> {
@@ -84,7 +86,7 @@ pub(crate) async fn start(
     let place = (&attached.root, run.as_str());
     let words = task.words();
     let (order, sent) = tree.order();
-    let work = Box::pin(attached.session.start_synced(place, order, &words));
+    let work = Box::pin(attached.session.start_ahead(place, order, &words, ahead));
     let started = shown(context.base.output, sent, work).await;
     let started = started.map_err(|error| ssh_failure(&error, &attached.lease))?;
     context.base.output.progress().clear();

@@ -121,3 +121,32 @@ fn a_first_sync_that_is_too_large_stops_before_anything_is_leased_or_sent() {
     assert_eq!(installation.lease(["sync", "named"]).code, 0);
     end(&installation);
 }
+
+#[test]
+fn a_box_calls_the_origin_only_where_a_trusted_setting_says_so() {
+    let installation = Installation::new();
+    let tree = installation.tree();
+    let git = |arguments: &[&str]| {
+        let who = ["-c", "user.name=x", "-c", "user.email=x@example.org"];
+        assert!(installation.process("git").args(who).args(arguments).status().unwrap().success());
+    };
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    git(&["add", "."]);
+    git(&["commit", "-q", "-m", "x"]);
+    git(&["update-ref", "refs/remotes/origin/main", "HEAD"]);
+    git(&["config", "remote.origin.url", &format!("https://{address}/a.git")]);
+    // Whoever calls finds that nobody speaks TLS here.
+    let called = std::thread::spawn(move || drop(listener.accept().unwrap()));
+    assert_eq!(installation.lease(["acquire", "--slug", "named"]).code, 0);
+    assert_eq!(installation.json(&["sync", "named"])["files"], 2);
+    end(&installation);
+    assert!(!called.is_finished());
+    fs::write(tree.join("lease.yaml"), "sync:\n  seed: 1B\n").unwrap();
+    assert_ne!(installation.lease(["acquire", "--slug", "named"]).code, 0);
+    assert_eq!(installation.lease(["trust"]).code, 0);
+    assert_eq!(installation.lease(["acquire", "--slug", "named"]).code, 0);
+    assert_eq!(installation.json(&["sync", "named"])["files"], 3);
+    assert!(called.is_finished(), "the box did not call");
+    end(&installation);
+}

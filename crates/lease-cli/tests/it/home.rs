@@ -151,16 +151,8 @@ async fn record(store: &FsStore, slug: &str, id: &str, at: Timestamp) -> Claim {
         public_key: "ssh-ed25519 AAAA".to_owned(),
         id: None,
     };
-    let reach = Reach {
-        host: "box".to_owned(),
-        port: 22,
-        user: "me".to_owned(),
-        proxy: Vec::new(),
-        host_key: HostKey::Pinned("ssh-ed25519 BBBB".to_owned()),
-        root: "/boxes/1".to_owned(),
-        ready_file: None,
-        identity_file: None,
-    };
+    let host_key = HostKey::Pinned("ssh-ed25519 BBBB".to_owned());
+    let reach = Reach::new("box", "me", host_key, "/boxes/1");
     let events = [
         Event::Intended(vec![intended]),
         Event::Resource { index: 0, change: Change::Sent { steady: None } },

@@ -5,12 +5,12 @@
 
 mod attaching;
 #[path = "../stress/chance.rs"]
-#[expect(dead_code, reason = "each target uses a part of it")]
 mod chance;
 mod detaching;
 #[path = "../installation/mod.rs"]
 #[expect(dead_code, reason = "each target uses a part of it")]
 mod installation;
 mod interrupting;
+mod killing;
 mod place;
 mod terminal;

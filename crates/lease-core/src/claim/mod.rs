@@ -38,6 +38,7 @@ pub struct Claim {
 
 /// A candidate that was given up.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct FailedCandidate {
     /// Its number.
     pub candidate: usize,
@@ -49,6 +50,7 @@ pub struct FailedCandidate {
 
 /// A release under way.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Releasing {
     /// When it began.
     pub since: Timestamp,
@@ -62,6 +64,7 @@ pub struct Releasing {
 
 /// What stood in the way of a release.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Obstacle {
     /// Its class.
     pub kind: ErrorKind,

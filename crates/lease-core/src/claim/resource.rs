@@ -22,6 +22,7 @@ pub struct ClaimedResource {
 
 /// A point in time on two clocks.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Moment {
     /// The wall clock, which can be set.
     pub at: Timestamp,

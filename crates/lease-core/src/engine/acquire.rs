@@ -87,6 +87,7 @@ impl Acquire {
 
 /// A lease that could not be acquired, and what that means for the machine.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct AcquireFailure {
     /// What went wrong first.
     pub error: Error,
@@ -94,6 +95,13 @@ pub struct AcquireFailure {
     pub lease: Option<LeaseId>,
     /// What is left of it.
     pub left: Left,
+}
+
+impl AcquireFailure {
+    /// A failure, for a caller that puts steps of its own around [`Engine::acquire`].
+    pub fn new(error: Error, lease: Option<LeaseId>, left: Left) -> Self {
+        Self { error, lease, left }
+    }
 }
 
 /// What a failed acquire left.

@@ -16,6 +16,7 @@ use crate::spec::Retention;
 
 /// What carrying out a plan came to.
 #[derive(Debug, Default)]
+#[non_exhaustive]
 pub struct Report {
     /// One entry for each step that asked for an action, in the order of the plan.
     pub done: Vec<Done>,
@@ -23,6 +24,7 @@ pub struct Report {
 
 /// What one step came to.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Done {
     /// The lease.
     pub lease: LeaseId,
@@ -63,7 +65,7 @@ impl Engine {
                 tracing::debug!(%lease, ?why, "not due any more");
                 continue;
             }
-            let result = self.release(lease, Release { by: By::Reaper, why, keep: false }).await;
+            let result = self.release(lease, Release::new(By::Reaper, why)).await;
             report.done.push(Done { lease: lease.clone(), slug: slug.clone(), result });
         }
         report
@@ -92,7 +94,7 @@ impl Engine {
                 return None;
             }
         };
-        let release = Release { by: By::Reaper, why: why.to_owned(), keep: false };
+        let release = Release::new(By::Reaper, why);
         let result = self.release(claim.lease(), release).await;
         Some(Done { lease: claim.lease().clone(), slug: claim.slug().clone(), result })
     }

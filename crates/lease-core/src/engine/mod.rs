@@ -7,6 +7,7 @@ mod absence;
 mod acquire;
 mod adopt;
 mod clear;
+mod connect;
 mod execute;
 mod expiry;
 mod observe;
@@ -235,5 +236,39 @@ impl fmt::Debug for Engine {
             .field("store", &self.store)
             .field("providers", &self.providers)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::claim::Claim;
+    use crate::spec::Spec;
+
+    fn is_send<T: Send>(_: &T) {}
+
+    /// It is compiled and never run.
+    #[expect(dead_code, reason = "that it compiles is the proof")]
+    fn every_verb_can_be_spawned(engine: &Engine, claim: &Claim) {
+        let lease = claim.lease();
+        is_send(&engine.acquire(Acquire::new(Spec::default())));
+        is_send(&engine.connect(claim));
+        is_send(&engine.release(lease, Release::new(By::Owner, "")));
+        is_send(&engine.touch(lease, None));
+        is_send(&engine.keep(lease, ""));
+        is_send(&engine.observe(None));
+        is_send(&engine.execute(&[]));
+    }
+
+    #[test]
+    fn what_embedders_share_and_pass_on_crosses_threads() {
+        fn crosses<T: Send + Sync + 'static>() {}
+        fn is_error<T: std::error::Error + Send + Sync + 'static>() {}
+        crosses::<Engine>();
+        crosses::<Claim>();
+        crosses::<View>();
+        crosses::<Report>();
+        is_error::<Error>();
+        is_error::<AcquireFailure>();
     }
 }

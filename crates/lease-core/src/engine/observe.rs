@@ -15,6 +15,7 @@ use crate::store::LockKind;
 
 /// Everything that the planner decides on.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct View {
     /// Whose records these are.
     pub installation: InstallationId,
@@ -32,6 +33,7 @@ pub struct View {
 
 /// One lease and what is known about it besides its record.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Seen {
     /// Its claim.
     pub claim: Claim,
@@ -45,6 +47,7 @@ pub struct Seen {
 
 /// A lease whose journal or locks cannot be read.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Unreadable {
     /// What it is called.
     pub name: String,

@@ -16,6 +16,7 @@ use crate::watch::Notice;
 
 /// A wish to give a lease back.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Release {
     /// Who wishes it.
     pub by: By,
@@ -25,8 +26,16 @@ pub struct Release {
     pub keep: bool,
 }
 
+impl Release {
+    /// A wish to give everything of the lease back.
+    pub fn new(by: By, why: impl Into<String>) -> Self {
+        Self { by, why: why.into(), keep: false }
+    }
+}
+
 /// On whose authority something is released.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum By {
     /// A person who named this lease: it ends a keep.
     Person,

@@ -74,6 +74,7 @@ pub struct Intent {
 
 /// A resource of the same candidate that was created before.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Sibling {
     /// Its kind.
     pub kind: String,

@@ -108,7 +108,7 @@ async fn use_and_release(stage: &Stage, engine: &Engine, claim: &Claim) {
     // A touch that fails is noticed by nobody; the work goes on.
     drop(engine.touch(lease, None).await);
     drop(guard);
-    let release = Release { by: By::Owner, why: "the command ended".to_owned(), keep: false };
+    let release = Release::new(By::Owner, "the command ended");
     if let Ok(Outcome::Released) = engine.release(lease, release).await {
         stage.check_nothing_left(lease, "released");
     }

@@ -194,7 +194,7 @@ impl Stage {
             }
             for claim in kept {
                 let why = "a person is done".to_owned();
-                let release = Release { by: By::Person, why, keep: false };
+                let release = Release::new(By::Person, why);
                 drop(self.process(Box::pin(self.engine().release(claim.lease(), release))).await);
             }
             pause(STEP_MAX).await;

@@ -15,6 +15,7 @@ use crate::config::ExternalConfig;
 
 /// How one rule of the protocol came out.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Finding {
     /// Which operation the rule is about.
     pub section: &'static str,
@@ -41,6 +42,7 @@ pub enum Outcome {
 
 /// Everything that was found about one adapter.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Report {
     /// The findings in the order of a lease's life.
     pub findings: Vec<Finding>,

@@ -151,7 +151,7 @@ impl Bench {
     }
 
     pub(crate) async fn release(&self, lease: &LeaseId) -> Outcome {
-        let request = Release { by: By::Owner, why: "the test is over".to_owned(), keep: false };
+        let request = Release::new(By::Owner, "the test is over");
         self.engine.release(lease, request).await.unwrap()
     }
 

@@ -146,7 +146,7 @@ impl Bench {
     /// What a reaper's one visit comes to.
     pub(crate) async fn reap_once(&self, engine: &Engine, lease: &LeaseId) -> Outcome {
         let why = "the test is over".to_owned();
-        engine.release(lease, Release { by: By::Person, why, keep: false }).await.unwrap()
+        engine.release(lease, Release::new(By::Person, why)).await.unwrap()
     }
 
     /// Lets reapers, each a new process, come by until the lease is released.

@@ -73,15 +73,14 @@ impl Site {
     /// Checks that the lease's machine is the one of its claim, and that commands find the lease's directory.
     async fn check_usable(&self, engine: &Engine, claim: &Claim) {
         let host = engine.transport().connect(claim.lease(), claim.usable().unwrap()).await;
-        let command = Command { argv: vec!["pwd".to_owned()], ..Command::default() };
+        let command = Command::new(["pwd"]);
         let output = host.unwrap().output(&command).await.unwrap();
         let shown = String::from_utf8(output.stdout).unwrap();
         assert!(shown.trim().ends_with("/home/lease/work"), "{shown}");
     }
 
     async fn give_back(&self, engine: &Engine, claim: &Claim) {
-        let why = "the test is over".to_owned();
-        let release = Release { by: By::Person, why, keep: false };
+        let release = Release::new(By::Person, "the test is over");
         let outcome = engine.release(claim.lease(), release).await.unwrap();
         assert!(matches!(outcome, Outcome::Released), "{outcome:?}");
     }

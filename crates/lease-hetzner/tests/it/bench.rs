@@ -270,7 +270,7 @@ pub(crate) fn wish() -> Acquire {
 }
 
 pub(crate) async fn release(engine: &Engine, lease: &LeaseId) -> Outcome {
-    let request = Release { by: By::Person, why: "the test is over".to_owned(), keep: false };
+    let request = Release::new(By::Person, "the test is over");
     engine.release(lease, request).await.unwrap()
 }
 

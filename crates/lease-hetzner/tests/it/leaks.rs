@@ -178,7 +178,7 @@ async fn whoever_comes_after_a_killed_process_clears_what_it_made() {
         assert!(killed.is_err(), "{after}: it did not hang, so nobody was killed");
         assert_eq!(desk.bench.script.fired(plan), 1, "{after}");
         let lease = only_lease(&desk).await;
-        let request = Release { by: By::Reaper, why: "its owner died".to_owned(), keep: false };
+        let request = Release::new(By::Reaper, "its owner died");
         assert_released(&desk.engine().release(&lease, request).await.unwrap());
         desk.assert_clean();
     }

@@ -87,7 +87,8 @@ async fn the_host_proves_the_pinned_key() {
     let (mut lease, reach) = bench.make().await;
     let (mut other_lease, other) = bench.make().await;
     assert_ne!(reach.host_key, other.host_key);
-    let impostor = lease_core::Reach { proxy: other.proxy.clone(), ..reach.clone() };
+    let mut impostor = reach.clone();
+    impostor.proxy.clone_from(&other.proxy);
     let refused = bench.run(&impostor, "echo in").await;
     assert_eq!((refused.status, refused.stdout), (Exit::Code(255), Vec::new()));
     for lease in [&mut lease, &mut other_lease] {

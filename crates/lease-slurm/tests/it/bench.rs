@@ -82,13 +82,13 @@ impl Bench {
         let host = Transport::connect(self.client.as_ref(), claim.lease(), claim.usable().unwrap())
             .await
             .unwrap();
-        let argv = ["/bin/sh", "-c", script].map(str::to_owned).to_vec();
-        let command = Command { argv, deadline: Some(PATIENCE), ..Command::default() };
+        let mut command = Command::new(["/bin/sh", "-c", script]);
+        command.deadline = Some(PATIENCE);
         host.output(&command).await.unwrap()
     }
 
     pub(crate) async fn try_release(&self, claim: &Claim) -> Outcome {
-        let release = Release { by: By::Person, why: "the test is over".to_owned(), keep: false };
+        let release = Release::new(By::Person, "the test is over");
         self.engine.release(claim.lease(), release).await.unwrap()
     }
 

@@ -200,7 +200,7 @@ async fn a_job_without_a_record_is_found_by_its_marks() {
         (listed.len(), &marks.lease, &marks.installation),
         (1, claim.lease(), claim.installation())
     );
-    let release = Release { by: By::Person, why: "it has no record".to_owned(), keep: false };
+    let release = Release::new(By::Person, "it has no record");
     // Without a record, nothing is called released.
     engine.release(claim.lease(), release.clone()).await.unwrap_err();
     assert!(!bench.jobs(&claim).await.is_empty());

@@ -39,6 +39,7 @@ const BUFFER_BYTES: usize = 256 * 1024;
 
 /// What was copied.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Copied {
     /// How many files and symbolic links.
     pub files: u64,
@@ -54,6 +55,7 @@ pub struct Copied {
 
 /// Something that was not copied.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct LeftOut {
     /// Its path: on this machine, or relative to the destination.
     pub path: PathBuf,

@@ -177,7 +177,7 @@ impl Session {
     ) -> Result<Followed> {
         let record = job::record_with_sizes(self, root, run).await?;
         let (out, err) = (sinks.stdout.bytes(), sinks.stderr.bytes());
-        sinks.missing_bytes = record.out.missing(out) + record.err.missing(err);
+        sinks.missing_bytes = record.out.missing(out).saturating_add(record.err.missing(err));
         sinks.log_failed = record.out.failed || record.err.failed;
         let logged = record.logged;
         // The command may have gone on, and ended, after its log was read.

@@ -93,7 +93,8 @@ impl Log {
         if self.status == 0 || self.status == CLOSED || self.failed {
             return 0;
         }
-        (self.logged + self.beyond + self.dropped).saturating_sub(bytes)
+        let all = self.logged.saturating_add(self.beyond).saturating_add(self.dropped);
+        all.saturating_sub(bytes)
     }
 }
 
@@ -187,7 +188,7 @@ pub(super) async fn answered(
         .ok_or(SshError::Box { doing, detail: "the record makes no sense".to_owned() })
 }
 
-fn parse(text: &str) -> Option<Record> {
+pub(super) fn parse(text: &str) -> Option<Record> {
     let mut record = Record::default();
     for line in text.lines() {
         let (name, value) = line.split_once('=')?;

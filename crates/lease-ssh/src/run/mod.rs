@@ -13,7 +13,10 @@ mod cancel;
 mod command;
 mod copy;
 mod follow;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod job;
+mod program;
 mod stream;
 mod terminal;
 mod wrapper;
@@ -26,8 +29,12 @@ pub(crate) use copy::carry;
 pub use follow::{Followed, Relays, Sinks, Until};
 pub use job::{JobSignal, JobState};
 use lease_core::retry::Pace;
+pub(crate) use program::{Belief, Mode, When, keeping, kept, kind, program};
+pub(crate) use stream::widen;
 pub use stream::{Reader, Writer};
-pub(crate) use wrapper::{LOG_BYTES_MAX, wrapper};
+use tokio::time::Instant;
+pub(crate) use wrapper::LOG_BYTES_MAX;
+use wrapper::wrapper;
 
 use self::beginning::{Beginning, Behind};
 use self::command::Setup;
@@ -38,7 +45,7 @@ use crate::files::random_text;
 use crate::pace;
 use crate::quote::quote;
 use crate::session::{End, Ends3, Session};
-use crate::spare::Channel;
+use crate::spare::{Ahead, Channel};
 
 const PREPARE: &[u8] = include_bytes!("prepare.sh");
 /// What the wrapper ends with when it does not start the command. A command may end with it too; the job's record tells.
@@ -64,12 +71,16 @@ pub enum Outcome {
     },
 }
 
-/// What goes before the script that runs the command, and shifts its own arguments away.
-#[derive(Clone, Copy, Debug)]
+/// What precedes the command in the program that runs it.
+#[derive(Debug)]
 pub(crate) struct Before<'a> {
-    /// The part of the script.
-    pub(crate) script: &'a [u8],
-    /// Its arguments.
+    /// What is done.
+    pub(crate) mode: Mode,
+    /// Whether the box has the program.
+    pub(crate) belief: Belief,
+    /// A session that is there for it.
+    pub(crate) ahead: Option<Ahead>,
+    /// The arguments, which go before the wrapper's.
     pub(crate) args: &'a [Vec<u8>],
     /// The nonce of the attempt.
     pub(crate) nonce: &'a str,
@@ -128,9 +139,10 @@ impl Session {
         (root, run): (&BoxRoot, &str),
         command: &Command,
         streams: Streams,
-        before: Option<Before<'_>>,
+        mut before: Option<Before<'_>>,
     ) -> Result<Running> {
         check_run(run)?;
+        let ahead = before.as_mut().and_then(|it| Some((it.ahead.take()?, it.mode)));
         let nonce = match &before {
             Some(before) => before.nonce.to_owned(),
             None => random_text(16)?,
@@ -150,9 +162,9 @@ impl Session {
             Some(_) => Behind::noise(from, &nonce, &beginning),
             None => line(from),
         };
-        let taken = match &before {
-            Some(before) if streams.are_pipes() => {
-                Box::pin(self.take_spare(before.script, &args, setup.sent())).await
+        let taken = match ahead {
+            Some((ahead, mode)) if streams.are_pipes() => {
+                ahead.take(mode, &args, setup.sent()).await
             }
             _ => None,
         };
@@ -166,8 +178,13 @@ impl Session {
             let (out, stdout) = Outlet::new(streams.stdout, line)?;
             let (err, stderr) = Outlet::new(streams.stderr, answer)?;
             let file = setup.sent().map(|_| format!("{records}/jobs/{run}/setup.{nonce}"));
-            let script = script(before.as_ref(), file.as_deref(), self.link.settings.log_bytes_max);
+            let log_bytes_max = self.link.settings.log_bytes_max;
+            let mode = before.as_ref().map(|it| (it.mode, it.belief));
+            let (script, program) = script(mode, file.as_deref(), log_bytes_max);
+            let args: Vec<&[u8]> = program.as_deref().into_iter().chain(args).collect();
+            let opened = Instant::now();
             let child = self.open(&script, &args, Ends3 { stdin, stdout, stderr }).await?;
+            self.link.took(opened.elapsed());
             (Channel::Opened(child), writer, out, err)
         };
         let (session, root, run) = (self.clone(), root.clone(), run.to_owned());
@@ -183,15 +200,25 @@ impl Session {
     }
 }
 
-/// The script of a request: what decides whether the command starts, and what starts it.
-fn script(before: Option<&Before<'_>>, setup_file: Option<&str>, log_bytes_max: u64) -> Vec<u8> {
-    let mut script = Vec::new();
-    if let Some(before) = before {
-        script.extend(setup_file.into_iter().flat_map(removal));
-        script.extend_from_slice(before.script);
+/// The script of a request, and its first argument where that is not one of the command's.
+fn script(
+    mode: Option<(Mode, Belief)>,
+    setup_file: Option<&str>,
+    log_bytes_max: u64,
+) -> (Vec<u8>, Option<Vec<u8>>) {
+    let Some((mode, belief)) = mode else { return (wrapper(log_bytes_max), None) };
+    let program = program(log_bytes_max);
+    let mut script: Vec<u8> = setup_file.into_iter().flat_map(removal).collect();
+    match belief {
+        Belief::Kept => {
+            script.extend(kept(&program, When::Now(mode)));
+            (script, None)
+        }
+        Belief::Unknown => {
+            script.extend(keeping(&program, When::Now(mode)));
+            (script, Some(program))
+        }
     }
-    script.extend(wrapper(log_bytes_max));
-    script
 }
 
 /// The arguments of the wrapper.
@@ -234,9 +261,9 @@ impl Running {
         self.stdout.take()
     }
 
-    /// Whether its session was open and waited before.
-    pub(crate) fn has_waited(&self) -> bool {
-        self.channel.has_waited()
+    /// Whether its session was opened before it was known.
+    pub(crate) fn is_ahead(&self) -> bool {
+        self.channel.is_ahead()
     }
 
     /// Puts the reading end of standard error back.

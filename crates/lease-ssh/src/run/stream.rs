@@ -6,7 +6,7 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -19,7 +19,8 @@ use super::beginning::Behind;
 use super::command::{Input, Sink};
 use crate::error::{Result, SshError};
 
-const CHUNK_BYTES: usize = 64 * 1024;
+/// How much is passed on at once, and how much a pipe shall hold: each turn of a long output costs three processes a wait.
+const CHUNK_BYTES: usize = 256 * 1024;
 
 /// The writing end of a command's standard input. Dropping it is the end of file.
 pub type Writer = pipe::Sender;
@@ -34,6 +35,16 @@ pub struct Reader {
     held: Vec<u8>,
     /// Told at the end of the stream, dropped with a reader that saw none.
     open: Option<oneshot::Sender<()>>,
+}
+
+/// Has a pipe hold as much as is read at once, where the system can and allows it.
+pub(crate) fn widen(pipe: impl AsFd) {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::pipe::fcntl_setpipe_size(pipe, CHUNK_BYTES) {
+        tracing::trace!(%error, "the pipe keeps its size");
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _size_is_the_systems = pipe;
 }
 
 /// One output stream of a running command.
@@ -58,6 +69,7 @@ impl Outlet {
             Sink::Open(target) => Some(target),
         };
         let (writer, source) = pipe::pipe().map_err(|error| SshError::lost(&error))?;
+        widen(&source);
         let writer = writer.into_blocking_fd().map_err(|error| SshError::lost(&error))?;
         let (open, ended) = oneshot::channel();
         let reader = Some(Reader { source: behind(source), held: Vec::new(), open: Some(open) });
@@ -174,13 +186,15 @@ pub(super) async fn pump(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWri
 pub(super) struct Counted<W> {
     to: W,
     bytes: u64,
+    /// Whether it may hold back some of them.
+    holds: bool,
     /// Whether it took no more once.
     is_closed: bool,
 }
 
 impl<W> Counted<W> {
     pub(super) fn new(to: W, bytes: u64) -> Self {
-        Self { to, bytes, is_closed: false }
+        Self { to, bytes, holds: false, is_closed: false }
     }
 
     pub(super) fn bytes(&self) -> u64 {
@@ -196,10 +210,21 @@ impl<W: AsyncWrite + Unpin> Counted<W> {
             if written == 0 {
                 return Err(io::ErrorKind::WriteZero.into());
             }
-            self.bytes += written as u64;
+            (self.bytes, self.holds) = (self.bytes + written as u64, true);
             chunk = &chunk[written..];
         }
-        self.to.flush().await
+        Ok(())
+    }
+
+    /// Has a sink that holds bytes back let them go.
+    async fn flush(&mut self) {
+        if !self.is_closed
+            && let Err(error) = self.to.flush().await
+        {
+            tracing::debug!(%error, "a sink takes no more");
+            self.is_closed = true;
+        }
+        self.holds = false;
     }
 }
 
@@ -227,8 +252,18 @@ pub(super) async fn deliver<W: AsyncWrite + Unpin>(
         {
             return;
         }
-        match from.read(&mut chunk).await {
-            Ok(0) => return,
+        let read = tokio::select! {
+            biased;
+            read = from.read(&mut chunk) => read,
+            // Nothing more is there yet, and what was written must not wait for it. While more is there, it is read
+            // beside the writing.
+            () = std::future::ready(()), if to.holds => {
+                to.flush().await;
+                continue;
+            }
+        };
+        match read {
+            Ok(0) => return to.flush().await,
             Ok(read) if to.is_closed => to.bytes += read as u64,
             Ok(read) => {
                 if let Err(error) = to.pass_on(&chunk[..read]).await {
@@ -238,7 +273,7 @@ pub(super) async fn deliver<W: AsyncWrite + Unpin>(
             }
             Err(error) => {
                 tracing::debug!(%error, "a stream ended early");
-                return;
+                return to.flush().await;
             }
         }
     }

@@ -10,7 +10,7 @@ lease_stop() { printf 'lease: %s\n' "$1" >&2; exit 222; }
 lease_free() { rm -f -- "$lease_records/reserve"; }
 # The records are private as a whole, so what is below them needs no care of its own.
 [ -d "$1" ] || (umask 077; mkdir -p -- "$1") || exit 222
-mkdir -p -- "$lease_job" || { lease_free; mkdir -p -- "$lease_job"; } || exit 222
+[ -d "$lease_job" ] || mkdir -p -- "$lease_job" || { lease_free; mkdir -p -- "$lease_job"; } || exit 222
 # Writes $1: what `printf` makes of the rest.
 lease_put() {
   lease_file=$1
@@ -85,9 +85,12 @@ lease_command() {
   lease_code=$?
   [ -z "$lease_setup" ] || rm -f -- "$lease_setup"
   if [ "${lease_how:--}" != - ]; then
-    # Beside the answer: whoever comes next waits for it, and the one who waits for this status does not.
+    # Beside the answer: whoever comes next waits for it, and the one who waits for this status does not. That one comes
+    # first.
+    lease_nice=
+    ! command -v nice >/dev/null || lease_nice=nice
     echo 'look -' >"$lease_mark"
-    /bin/sh "${lease_mark%/*}/look" "${lease_mark%/*}" "$lease_mark" "$lease_how" </dev/null >/dev/null 2>&1 3>&- 4>&- 5>&- 6>&- &
+    $lease_nice /bin/sh "${lease_mark%/*}/look" "${lease_mark%/*}" "$lease_mark" "$lease_how" </dev/null >/dev/null 2>&1 3>&- 4>&- 5>&- 6>&- &
   fi
   # A status without its beginning and its newline is not read, so it need not be renamed into place.
   printf '=%s\n' "$lease_code" 1<>"$lease_job/exit"

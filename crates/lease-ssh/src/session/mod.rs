@@ -2,6 +2,7 @@
 
 mod channel;
 mod classify;
+mod distance;
 mod master;
 mod noise;
 mod stranger;

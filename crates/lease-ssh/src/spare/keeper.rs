@@ -12,10 +12,10 @@ use tokio::net::UnixStream;
 use tokio::time::Instant;
 
 use super::post::Held;
-use super::script::{kind, script};
 use super::waiting::{HEAD, Waiting};
 use crate::client::Client;
 use crate::error::{Result, SshError};
+use crate::run::{kind, program};
 use crate::session::Link;
 
 /// How long a session may take until it waits.
@@ -31,9 +31,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// What a visitor wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wish {
-    /// A session that waits for the same script.
+    /// A session that waits with the same program.
     Session,
-    /// One that waits for another script; the program or its settings have changed.
+    /// One that waits with another; the client or its settings have changed.
     Other,
     /// To know whether a session waits.
     Look,
@@ -110,27 +110,27 @@ impl Client {
 
 struct Keeper<'a> {
     link: &'a Link,
-    script: Vec<u8>,
+    program: Vec<u8>,
     kind: String,
     until: Instant,
 }
 
 impl<'a> Keeper<'a> {
     fn new(link: &'a Link) -> Self {
-        let script = script(link.settings.log_bytes_max);
-        let kind = kind(&script);
-        Self { link, script, kind, until: Instant::now() + link.settings.spare }
+        let program = program(link.settings.log_bytes_max);
+        let kind = kind(&program);
+        Self { link, program, kind, until: Instant::now() + link.settings.spare }
     }
 
     /// Keeps a session until there is a reason not to, which is returned.
     async fn keep(&mut self, post: &Held) -> &'static str {
-        let (link, script) = (self.link, self.script.clone());
+        let (link, program) = (self.link, self.program.clone());
         let open = async |client: Option<UnixStream>| {
             if let Some(client) = client {
                 let left = tokio::time::timeout(NEXT_AFTER, hung_up(client)).await;
                 tracing::trace!(?left, "the next session is opened");
             }
-            tokio::time::timeout(OPEN_TIME_MAX, Waiting::open(link.control(), &script)).await
+            tokio::time::timeout(OPEN_TIME_MAX, Waiting::open(link.control(), &program)).await
         };
         let mut opening = Box::pin(open(None));
         let mut waiting: Option<Waiting> = None;

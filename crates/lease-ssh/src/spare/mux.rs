@@ -27,7 +27,7 @@ const MESSAGE_BYTES_MAX: u32 = 64 * 1024;
 
 /// A session on a master. Dropping it gives the session up.
 #[derive(Debug)]
-pub(super) struct Mux {
+pub(crate) struct Mux {
     master: UnixStream,
     session: u32,
 }

@@ -1,62 +1,7 @@
-//! The script of a session that waits, and what is written to it when there is something to run.
+//! What is written to a session that waits when there is something to run.
 
 use crate::quote::{quote, quote_all};
-use crate::run::wrapper;
-use crate::sync::{check_script, lean, patch_script};
-
-const WAIT: &str = include_str!("wait.sh");
-const GIVEN: &str = include_str!("given.sh");
-
-/// What precedes the command, as the script names it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Mode {
-    /// The check of what the box holds.
-    Check,
-    /// The same, and a small change.
-    Patch,
-}
-
-impl Mode {
-    /// The mode in which a part of a request is what the waiting script has already; `None` when it has no such part.
-    pub(super) fn of(script: &[u8]) -> Option<Self> {
-        if script == check_script() {
-            Some(Self::Check)
-        } else if script == patch_script() {
-            Some(Self::Patch)
-        } else {
-            None
-        }
-    }
-
-    fn word(self) -> &'static [u8] {
-        match self {
-            Self::Check => b"check",
-            Self::Patch => b"patch",
-        }
-    }
-}
-
-/// The script that waits, for boxes that log so many bytes of each stream. Its argument is the session's name.
-pub(super) fn script(log_bytes_max: u64) -> Vec<u8> {
-    let mut script = lean(&[WAIT, "case $lease_mode in check)\n"]);
-    script.extend(check_script());
-    script.extend_from_slice(b";; patch)\n");
-    script.extend(patch_script());
-    script.extend_from_slice(b";; esac\n");
-    script.extend(lean(&[GIVEN]));
-    script.extend(wrapper(log_bytes_max));
-    script
-}
-
-/// The name of a script, so that a client takes no session that waits for something else. 64-bit FNV-1a: whoever could
-/// choose scripts that collide could run anything anyway.
-pub(super) fn kind(script: &[u8]) -> String {
-    let text = [env!("CARGO_PKG_VERSION").as_bytes(), b"\n", script].concat();
-    let hash = text.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
-    format!("{hash:016x}")
-}
+use crate::run::Mode;
 
 /// The line with which a session says, on both streams, that it waits.
 pub(super) fn ready_line(name: &str) -> Vec<u8> {
@@ -66,7 +11,7 @@ pub(super) fn ready_line(name: &str) -> Vec<u8> {
 /// What is written to a session to have it go on, but for its last line.
 pub(super) fn parameters(mode: Mode, given: &[u8], args: &[&[u8]]) -> Vec<u8> {
     let mut text = b"lease_mode=".to_vec();
-    text.extend_from_slice(mode.word());
+    text.extend_from_slice(mode.word().as_bytes());
     if !given.is_empty() {
         text.extend_from_slice(b"\nlease_given=");
         text.extend(quote(given));
@@ -91,16 +36,18 @@ mod tests {
     use lease_process::{Input, Limits, Output, Program, output};
 
     use super::*;
+    use crate::sync::lean;
 
+    const WAIT: &str = include_str!("../run/wait.sh");
     const SHELLS: [&[&str]; 3] = [&["dash"], &["bash"], &["busybox", "sh"]];
 
     /// Has the shell wait with this input, and then print mode, setup and arguments and pass on what is left.
     fn waits(shell: &[&str], locale: &str, input: &[u8]) -> Output {
-        let mut script = lean(&[WAIT]);
+        let mut script = lean(&["lease_mode= lease_tells=yes lease_given=\n", WAIT]);
         let show = b"printf '%s\\0' \"$lease_mode\" \"$lease_given\" \"$@\"; exec cat\n";
         script.extend_from_slice(show);
         let program = Program::new(shell[0]).args(&shell[1..]).arg("-c");
-        let program = program.arg(OsString::from_vec(script)).args(["lease", "name"]);
+        let program = program.arg(OsString::from_vec(script)).args(["lease", "root", "name"]);
         let program = program.env("LC_ALL", locale).stdin(Input::Bytes(input.to_vec()));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(output(&program, Limits::default())).unwrap()
@@ -150,20 +97,5 @@ mod tests {
                 assert_eq!(done.stdout, ready_line("name"), "{shell:?} {end}");
             }
         }
-    }
-
-    #[test]
-    fn a_session_of_another_script_has_another_name() {
-        let (one, two) = (script(1024), script(2048));
-        assert_eq!(kind(&one), kind(&script(1024)));
-        assert_ne!(kind(&one), kind(&two));
-        assert!(one.windows(10).all(|it| it != b"\n# $1 recor"));
-    }
-
-    #[test]
-    fn the_modes_are_the_parts_that_runs_send() {
-        assert_eq!(Mode::of(&check_script()), Some(Mode::Check));
-        assert_eq!(Mode::of(&patch_script()), Some(Mode::Patch));
-        assert_eq!(Mode::of(b"true"), None);
     }
 }

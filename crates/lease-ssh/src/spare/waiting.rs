@@ -15,6 +15,7 @@ use super::descriptors::{receive, send};
 use super::mux::Mux;
 use super::script::ready_line;
 use crate::files::random_text;
+use crate::run::{When, keeping, widen};
 use crate::session::request;
 
 /// What a keeper begins each of its answers with.
@@ -22,7 +23,7 @@ pub(super) const HEAD: &str = "lease-spare-1";
 /// How much a login shell may say before ours does.
 const NOISE_BYTES_MAX: usize = 64 * 1024;
 
-/// An open session whose script waits for its parameters.
+/// An open session whose program waits for its parameters.
 #[derive(Debug)]
 pub(super) struct Waiting {
     /// What its last line has to say.
@@ -45,17 +46,20 @@ pub(super) struct Handed {
 }
 
 impl Waiting {
-    /// Opens a session on the master at `control` and waits until its script does.
+    /// Opens a session on the master at `control` and waits until its program does.
     ///
     /// # Errors
     /// When there is no master, or the box does not do what is asked.
-    pub(super) async fn open(control: &Path, script: &[u8]) -> io::Result<Self> {
+    pub(super) async fn open(control: &Path, program: &[u8]) -> io::Result<Self> {
         let name = random_text(24).map_err(io::Error::other)?;
-        let line = request(script, &[name.as_bytes()]).map_err(io::Error::other)?;
+        // Where the lease's directory is, only its runs know.
+        let (script, root) = (keeping(program, When::Told), b"");
+        let line = request(&script, &[program, root, name.as_bytes()]).map_err(io::Error::other)?;
         let master = identity(control)?;
         let pipe = || pipe_with(PipeFlags::CLOEXEC);
         let ((their_stdin, stdin), (stdout, their_stdout)) = (pipe()?, pipe()?);
         let (stderr, their_stderr) = pipe()?;
+        widen(&stdout);
         let mux = Mux::open(control, &line, [their_stdin, their_stdout, their_stderr]).await?;
         let mut stdout = pipe::Receiver::from_owned_fd(stdout)?;
         let mut stderr = pipe::Receiver::from_owned_fd(stderr)?;

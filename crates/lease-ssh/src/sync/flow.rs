@@ -14,12 +14,14 @@ use super::patch::Patch;
 use super::paths::PathSet;
 use super::progress::Meter;
 use super::records::is_ours;
-use super::remote::{Remote, Survey, Times};
+use super::remote::{Ground, Remote, Survey, Times};
+use super::seed::Seeded;
 use super::stream::{Load, lead_bytes};
 use super::{Drift, Extent, Order, Plan, PlannedWrite, SyncReport, script};
 use crate::box_root::BoxRoot;
 use crate::error::{Result, SshError};
 use crate::files::random_text;
+use crate::run::{Belief, Mode};
 use crate::session::{REQUEST_BYTES_MAX, Reply, Session};
 
 /// How long it is tried when others sync the same box.
@@ -39,13 +41,19 @@ const BIGGEST_MAX: usize = 10;
 pub(super) struct Step {
     /// The nonce of the attempt.
     pub(super) nonce: String,
-    pub(super) script: Vec<u8>,
+    /// Whether the box has the program of the request.
+    pub(super) belief: Belief,
     pub(super) args: Vec<Vec<u8>>,
     known: Known,
     patch: Option<(u64, u64, u64)>,
 }
 
 impl Step {
+    /// What is done before the command.
+    pub(super) fn mode(&self) -> Mode {
+        if self.patch.is_some() { Mode::Patch } else { Mode::Check }
+    }
+
     pub(super) fn look(&self) -> &'static str {
         self.known.tools.look.test()
     }
@@ -90,6 +98,7 @@ pub(super) struct Flow<'a> {
     /// Whether everything was sent in this flow. A file that changes all the time is left out then, and not tried again.
     sent: bool,
     distance: Distance,
+    belief: Belief,
     rounds: u32,
     turns: Pace,
     pub(super) report: SyncReport,
@@ -101,12 +110,15 @@ impl<'a> Flow<'a> {
             source: order.scan.source(),
             sent_files: 0,
             sent_bytes: 0,
+            seeded_files: 0,
             removed: 0,
             skipped: order.scan.skipped(),
             repaired: false,
             drifted: Vec::new(),
             sees_drift: true,
         };
+        // Whoever has written down what the box holds has had a command run there, as a rule.
+        let belief = if order.mirror.known.is_some() { Belief::Kept } else { Belief::Unknown };
         let known = order.mirror.known.clone().filter(|_| order.extent == Extent::Difference);
         let pauses = (Duration::from_millis(50), Duration::from_secs(1));
         let turns = Pace::start(Bounds::within(TURNS_TIME_MAX).paused(pauses.0, pauses.1));
@@ -120,6 +132,7 @@ impl<'a> Flow<'a> {
             renew: false,
             sent: false,
             distance: Distance::Near,
+            belief,
             rounds: 0,
             turns,
             report,
@@ -138,25 +151,25 @@ impl<'a> Flow<'a> {
                 continue;
             };
             if self.sent {
-                return self.step(script::check(), known, None);
+                return self.step(known, None);
             }
             let delta = self.delta(&known.manifest).await?;
             if delta.is_empty() && !self.renew {
                 let manifest = delta.refreshed().unwrap_or_else(|| known.manifest.clone());
-                return self.step(script::check(), Known { manifest, ..known }, None);
+                return self.step(Known { manifest, ..known }, None);
             }
             let room = REQUEST_BYTES_MAX.saturating_sub(command_bytes + SCRIPT_ROOM_BYTES);
             let tools = known.tools.clone();
             let packed = blocking(move || Patch::of(&delta, &tools, room)).await??;
             match packed {
-                Some(patch) => return self.step(script::patch(), known, Some(patch)),
+                Some(patch) => return self.step(known, Some(patch)),
                 None => self.settle(Sending::InSteps).await?,
             }
         }
     }
 
-    fn step(&self, script: Vec<u8>, known: Known, patch: Option<Patch>) -> Result<Step> {
-        let nonce = random_text(16)?;
+    fn step(&self, known: Known, patch: Option<Patch>) -> Result<Step> {
+        let (nonce, belief) = (random_text(16)?, self.belief);
         let looked = self.looked.clone().unwrap_or_default();
         let mut args: Vec<Vec<u8>> = vec![
             self.root.as_str().into(),
@@ -165,13 +178,13 @@ impl<'a> Flow<'a> {
             looked.into(),
         ];
         let Some(patch) = patch else {
-            return Ok(Step { nonce, script, args, known, patch: None });
+            return Ok(Step { nonce, belief, args, known, patch: None });
         };
         args.extend(patch.args);
         let known =
             Known { generation: patch.generation, manifest: patch.manifest, tools: known.tools };
         let done = Some((patch.sent_files, patch.sent_bytes, patch.removed));
-        Ok(Step { nonce, script, args, known, patch: done })
+        Ok(Step { nonce, belief, args, known, patch: done })
     }
 
     /// Takes note that the box accepted a step. What is to be written down is returned.
@@ -186,9 +199,23 @@ impl<'a> Flow<'a> {
         step.known
     }
 
+    /// Whether the box is believed to have the program.
+    pub(super) fn trusts(&self) -> bool {
+        self.belief == Belief::Kept
+    }
+
+    /// Takes note that the box may not have the program any more.
+    pub(super) fn doubt(&mut self) {
+        self.belief = Belief::Unknown;
+    }
+
     /// Takes note that the box did not accept a step.
     pub(super) async fn refused(&mut self, why: &str) -> Result<()> {
         tracing::debug!(why, "the box does not hold what was expected");
+        if why == "unkept" {
+            self.doubt();
+            return Ok(());
+        }
         self.sent = false;
         self.asked = None;
         match why {
@@ -211,12 +238,11 @@ impl<'a> Flow<'a> {
     pub(super) async fn alone(mut self) -> Result<SyncReport> {
         self.settle(self.first_sending()).await?;
         loop {
-            let mut step = self.next(0).await?;
+            let step = self.next(0).await?;
             if step.patch.is_some() {
-                step.script = script::patch_alone();
                 let args: Vec<&[u8]> = step.args.iter().map(Vec::as_slice).collect();
                 let doing = "sending the changes";
-                let reply = self.session.script(doing, &step.script, &args, &[]).await?;
+                let reply = self.session.script(doing, &script::patch_alone(), &args, &[]).await?;
                 let Reply { end, mut stderr, .. } = reply;
                 match Answer::take(&mut stderr, &step.nonce) {
                     Some(Answer::Started) => {}
@@ -385,13 +411,27 @@ impl<'a> Flow<'a> {
         held: Option<Manifest>,
     ) -> Result<Known> {
         let first = survey.generation() == "-" && ours.len() == 0;
-        let delta = self.delta(&held.unwrap_or_default()).await?;
+        let mut delta = self.delta(&held.unwrap_or_default()).await?;
         let new = PathSet::new(self.order.scan.manifest().entries().map(|it| it.path.to_owned()));
-        let union: Option<Vec<u8>> = survey.bare.then(|| new.iter().flat_map(is_ours).collect());
+        let is_bare = survey.ground != Ground::Taken;
+        let mut union: Option<Vec<u8>> = is_bare.then(|| new.iter().flat_map(is_ours).collect());
         let removed = match &union {
             Some(_) => 0,
             None => remote.clear(survey, ours, &new).await?,
         };
+        // Once: whatever becomes of it, the stream goes on from there.
+        if let Some(all) = &union
+            && let Some(seeding) = self.order.seeding.take()
+        {
+            match seeding.seed(remote, survey, (&delta, all)).await? {
+                Seeded::Not => {}
+                Seeded::Half => union = None,
+                Seeded::Whole(overlap) => {
+                    self.report.seeded_files += overlap.files;
+                    (delta, union) = (overlap.rest, None);
+                }
+            }
+        }
         let lead_bytes = union.as_ref().map_or(0, |it| lead_bytes(it.len() as u64));
         let meter = Meter::of(&delta, lead_bytes, self.order.progress.clone());
         let times = if first { Times::OfTheTree } else { Times::OfTheBox };
@@ -432,6 +472,8 @@ fn paths(manifest: &Manifest) -> PathSet {
 }
 
 /// Runs what reads many files on a thread of its own.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T> {
     tokio::task::spawn_blocking(work).await.map_err(|error| SshError::lost(&error))
 }

@@ -153,6 +153,11 @@ pub(crate) fn look_of(files: &LeaseFiles) -> &'static str {
     Head::read(files.directory()).map_or("-", |it| it.tools.look.test())
 }
 
+/// Whether a sync from here has been written down for the box of a lease.
+pub(crate) fn is_synced(files: &LeaseFiles) -> bool {
+    Head::read(files.directory()).is_some()
+}
+
 /// The smaller file.
 struct Head {
     generation: String,

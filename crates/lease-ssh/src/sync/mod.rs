@@ -10,6 +10,10 @@
 //! symbolic link. The local tree is only read.
 
 mod flow;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
+#[cfg(test)]
+mod mangled;
 mod mirror;
 mod packing;
 mod patch;
@@ -19,6 +23,7 @@ mod progress;
 mod records;
 mod remote;
 mod script;
+mod seed;
 mod stream;
 mod warm;
 
@@ -29,10 +34,11 @@ use tokio::sync::watch;
 
 use self::flow::Flow;
 pub use self::mirror::Mirror;
-pub(crate) use self::mirror::look_of;
+pub(crate) use self::mirror::{is_synced, look_of};
 pub use self::plan::{Plan, PlannedWrite};
 pub use self::progress::Progress;
-pub(crate) use self::script::{check as check_script, lean, patch as patch_script};
+pub(crate) use self::script::{lean, prelude};
+pub use self::seed::Seeding;
 pub use self::warm::Started;
 use crate::box_root::BoxRoot;
 use crate::error::Result;
@@ -75,6 +81,8 @@ pub struct Order<'a> {
     pub extent: Extent,
     /// Where a large change tells how far it has come.
     pub progress: Option<watch::Sender<Progress>>,
+    /// Whether a box that has nothing may fetch files from the tree's origin itself.
+    pub seeding: Option<Seeding<'a>>,
 }
 
 impl<'a> Order<'a> {
@@ -87,12 +95,14 @@ impl<'a> Order<'a> {
             compare: Compare::default(),
             extent: Extent::default(),
             progress: None,
+            seeding: None,
         }
     }
 }
 
 /// What a sync did.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SyncReport {
     /// Where the list of files came from.
     pub source: Source,
@@ -100,6 +110,8 @@ pub struct SyncReport {
     pub sent_files: u64,
     /// How many bytes of file contents were sent.
     pub sent_bytes: u64,
+    /// How many files were not sent because the box fetched them from the tree's origin.
+    pub seeded_files: u64,
     /// How many paths of earlier syncs were removed from the box.
     pub removed: u64,
     /// What belongs to the tree by its list and is not on the box, with the reason.

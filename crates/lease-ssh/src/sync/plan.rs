@@ -6,6 +6,7 @@ use lease_tree::{Change, Skipped, Source};
 
 /// What a sync would do to the box as it is now.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Plan {
     /// Where the list of files came from.
     pub source: Source,
@@ -27,6 +28,7 @@ pub struct Plan {
 
 /// A file or link that would be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct PlannedWrite {
     /// Its path, relative to the tree.
     pub path: PathBuf,

@@ -15,7 +15,7 @@ use super::stream::{CHUNKS_MAX, Load, consume, packed, produce};
 use crate::box_root::BoxRoot;
 use crate::error::{Result, SshError};
 use crate::files::random_text;
-use crate::session::Session;
+use crate::session::{End, Reply, Session};
 
 /// What the box says about itself.
 #[derive(Debug)]
@@ -25,14 +25,24 @@ pub(super) struct Survey {
     state: (String, String),
     /// Whether the box holds a whole tree of that generation.
     pub(super) whole: bool,
-    /// Whether nothing of ours and nothing else is in the tree.
-    pub(super) bare: bool,
+    pub(super) ground: Ground,
     /// Whether it can undo the compression of a stream.
     pub(super) zstd: bool,
     /// Which files of ours something on the box has changed.
     pub(super) drift: Vec<PathBuf>,
     /// What is ours on the box; `None` where the client knows it.
     pub(super) records: Option<Records>,
+}
+
+/// What is in the tree before a sync.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ground {
+    /// Something of ours, or of the box's own.
+    Taken,
+    /// Nothing at all.
+    Bare,
+    /// Nothing, and the box can fetch a commit.
+    BareWithGit,
 }
 
 impl Survey {
@@ -45,7 +55,7 @@ impl Survey {
         self.state.0 != "-" && !self.whole
     }
 
-    fn parse(answer: &[u8]) -> Result<Self> {
+    pub(super) fn parse(answer: &[u8]) -> Result<Self> {
         let doing = "asking what the box holds";
         let wrong = || SshError::Box { doing, detail: "the answer makes no sense".to_owned() };
         let mut rest = answer;
@@ -65,7 +75,7 @@ impl Survey {
             tools: Tools { tar: String::new(), look: Look::Never },
             state: (String::new(), String::new()),
             whole: false,
-            bare: false,
+            ground: Ground::Taken,
             zstd: false,
             drift: Vec::new(),
             records: None,
@@ -88,8 +98,9 @@ impl Survey {
                     survey.state = (generation.to_owned(), boot.to_owned());
                 }
                 ("whole", "") => survey.whole = is_token(&survey.state.0),
-                ("bare", "") => survey.bare = true,
+                ("bare", "") => survey.ground = Ground::Bare,
                 ("zstd", "") => survey.zstd = true,
+                ("git", "") => survey.ground = Ground::BareWithGit,
                 ("end", "") => return Ok(survey),
                 ("records", "") => break,
                 _ => return Err(wrong()),
@@ -159,6 +170,27 @@ impl<'a> Remote<'a> {
             .map(|it| path_of(it.to_vec()))
             .collect();
         if paths.is_empty() { Ok(gone.len() as u64) } else { Err(SshError::Blocked { paths }) }
+    }
+
+    /// Has the box fetch a commit, and write its files where nothing is. Returns the last word of the answer, and what git
+    /// said.
+    pub(super) async fn seed(&self, more: &[&[u8]], lists: &[u8]) -> Result<(Vec<u8>, Vec<u8>)> {
+        let doing = "fetching the tree's commit";
+        let mut args = vec![self.root.as_str().as_bytes(), self.nonce.as_bytes()];
+        args.extend(more);
+        let reply = self.session.script(doing, &script::seed(), &args, lists).await?;
+        let Reply { end, stdout, stderr } = reply;
+        match end {
+            End::Code(0) => {}
+            // How far it came is asked for.
+            End::Code(_) => return Err(SshError::Superseded),
+            End::Broken(detail) => return Err(SshError::Lost { detail }),
+        }
+        let word = stdout.trim_ascii().rsplit(|it| *it == b'\n').next().unwrap_or_default();
+        if word == b"superseded" {
+            return Err(SshError::Superseded);
+        }
+        Ok((word.to_owned(), stderr))
     }
 
     /// Sends the files and the new records; returns the generation that the box is in then.

@@ -16,22 +16,21 @@ const PATCH: &str = include_str!("patch.sh");
 const BARE: &str = include_str!("bare.sh");
 const SURVEY: &str = include_str!("survey.sh");
 const CLEAR: &str = include_str!("clear.sh");
+const SEED: &str = include_str!("seed.sh");
 const UNPACK: &str = include_str!("unpack.sh");
 const LOOK: &str = include_str!("look.sh");
 
-/// What goes before the wrapper when nothing is sent.
-pub(crate) fn check() -> Vec<u8> {
-    lean(&[TOLD, CHECK])
-}
-
-/// What goes before the wrapper when a small change is sent.
-pub(crate) fn patch() -> Vec<u8> {
-    lean(&[TOLD, CHECK, LOCK, TICK, STAMP, PATCH])
+/// What goes before the wrapper: the check, and where `$lease_mode` says so a small change.
+pub(crate) fn prelude() -> Vec<u8> {
+    lean(&[TOLD, CHECK, "if [ \"$lease_mode\" = patch ]; then\n", LOCK, TICK, STAMP, PATCH, "fi\n"])
 }
 
 /// Ends a patch that no command follows.
 pub(super) fn patch_alone() -> Vec<u8> {
-    lean(&[TOLD, CHECK, LOCK, TICK, STAMP, PATCH, "lease_say started\n"])
+    let mut script = lean(&["lease_mode=patch\n"]);
+    script.extend(prelude());
+    script.extend(lean(&["lease_say started\n"]));
+    script
 }
 
 pub(super) fn survey() -> Vec<u8> {
@@ -45,6 +44,10 @@ pub(super) fn look() -> Vec<u8> {
 
 pub(super) fn clear() -> Vec<u8> {
     lean(&[TOLD, LOCK, STAMP, CLEAR])
+}
+
+pub(super) fn seed() -> Vec<u8> {
+    lean(&[LOCK, BARE, SEED])
 }
 
 pub(super) fn unpack() -> Vec<u8> {
@@ -72,7 +75,7 @@ mod tests {
             lean(&["# why\nif x; then\n  y # z\nfi\n", "\n#\na"]),
             b"if x; then\ny # z\nfi\na\n"
         );
-        for script in [check(), patch(), survey(), look(), clear(), unpack()] {
+        for script in [prelude(), survey(), look(), clear(), seed(), unpack()] {
             let text = String::from_utf8(script).unwrap();
             assert!(!text.contains("\n#") && !text.contains("\n "), "{text}");
         }

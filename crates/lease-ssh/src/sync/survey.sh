@@ -11,7 +11,8 @@ cd "$lease_sync" || exit 1
 command -v tar >/dev/null 2>&1 || { echo lacks-tar; exit 0; }
 command -v xargs >/dev/null 2>&1 || { echo lacks-xargs; exit 0; }
 echo lease-survey-1
-printf '%s' "$3" >look.new && mv -f -- look.new look || exit 1
+# Two clients may ask at once.
+printf '%s' "$3" >"look.$$" && mv -f -- "look.$$" look || { rm -f -- "look.$$"; exit 1; }
 # A file is removed before it is written anew, so that nothing is written through a link. busybox does so by itself.
 case $(tar --version 2>/dev/null) in
 *"GNU tar"*) echo "tar --unlink-first" ;;
@@ -56,7 +57,13 @@ lease_held='' lease_held_boot=''
 if [ "$lease_held" = dirty ] && [ -e "in.$lease_held_boot/opened" ] && [ -e "in.$lease_held_boot/union" ]; then
   mv -f -- "in.$lease_held_boot/union" manifest || exit 1
 fi
-if lease_is_bare "$lease_root"; then echo bare; fi
+if lease_is_bare "$lease_root"; then
+  echo bare
+  # What a first sync by git needs. Old ones have no `-k`, and are not asked.
+  case $(git --version 2>/dev/null) in
+  "git version "*) if timeout -k 1 5 find . -maxdepth 0 >/dev/null 2>&1; then echo git; fi ;;
+  esac
+fi
 # What is told is kept until whoever was told it has acted on it.
 if [ -s drift ] || [ -s told ]; then
   {

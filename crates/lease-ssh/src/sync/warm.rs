@@ -9,6 +9,7 @@ use crate::box_root::BoxRoot;
 use crate::error::{Result, SshError};
 use crate::run::{Before, Command, Input, Outcome, Running, Sink, Sinks, Streams, carry};
 use crate::session::Session;
+use crate::spare::Ahead;
 
 /// How much a login shell may say before ours does.
 const NOISE_BYTES_MAX: usize = 64 * 1024;
@@ -68,12 +69,32 @@ impl Session {
         order: Order<'_>,
         command: &Command,
     ) -> Result<Started> {
+        let ahead = self.open_ahead((root, run)).await;
+        self.start_ahead((root, run), order, command, ahead).await
+    }
+
+    /// As [`Session::start_synced`], over a session of [`Session::open_ahead`] for the same run.
+    ///
+    /// # Errors
+    /// As [`Session::start_synced`].
+    ///
+    /// # Cancel safety
+    /// As [`Session::start_synced`].
+    pub async fn start_ahead(
+        &self,
+        (root, run): (&BoxRoot, &str),
+        order: Order<'_>,
+        command: &Command,
+        mut ahead: Option<Ahead>,
+    ) -> Result<Started> {
         let mut flow = Flow::new(self, root, order);
         loop {
             let step = flow.next(command.request_bytes()).await?;
             let streams = Streams { stdin: Input::Pipe, stdout: Sink::Pipe, stderr: Sink::Pipe };
             let before = Before {
-                script: &step.script,
+                mode: step.mode(),
+                belief: step.belief,
+                ahead: ahead.take(),
                 args: &step.args,
                 nonce: &step.nonce,
                 look: step.look(),
@@ -90,10 +111,15 @@ impl Session {
                 Some(Answer::Refused(why)) => {
                     drop(running);
                     flow.refused(&why).await?;
+                    if flow.trusts() {
+                        ahead = self.open_ahead((root, run)).await;
+                    }
                 }
-                // The session that waited has died, and no attempt has begun. At most the next one does.
-                None if running.has_waited() && Box::pin(self.is_untouched(root, run)).await => {
+                // The session has died or the box does not keep the program, and no attempt has begun. At most the next one
+                // does.
+                None if running.is_ahead() && Box::pin(self.is_untouched(root, run)).await => {
                     drop(running);
+                    flow.doubt();
                 }
                 // The record says why it was not started, or the connection is gone.
                 None => return Ok(Started { running, kept: None, report: flow.report }),

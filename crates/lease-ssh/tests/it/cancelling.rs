@@ -1,21 +1,19 @@
 //! Giving a run up before it starts: whatever still waits on the box starts nothing afterwards.
 
 use std::fs;
+use std::io::Write as _;
 
-use lease_ssh::{JobSignal, JobState, Outcome, Relays, Sinks};
+use lease_ssh::{Command, JobSignal, JobState, Outcome, Relays, Sinks};
 
-use crate::fixture::{Box, sh, text};
+use crate::fixture::{Box, sh, text, tool};
 use crate::jobs::{quiet_box, until};
 use crate::syncing::Case;
 
-/// Whether a shell on the box has that run among its arguments.
-fn has_shell(run: &str) -> bool {
-    // What is run is long, and so the table of processes leaves out what follows it.
-    let lines = fs::read_dir("/proc")
-        .unwrap()
-        .filter_map(|it| fs::read(it.unwrap().path().join("cmdline")).ok());
-    let mut words = lines.map(|it| it.split(|it| *it == 0).any(|it| it == run.as_bytes()));
-    words.any(|it| it)
+/// A command that is too long for a session that was opened before it was known.
+fn long(script: &str) -> Command {
+    let mut command = sh(script);
+    command.argv.extend([b"lease".to_vec(), vec![b'x'; 60_000]]);
+    command
 }
 
 #[tokio::test]
@@ -23,26 +21,31 @@ async fn a_request_that_waits_on_the_box_starts_nothing_after_it_was_cancelled_i
     let case = Case::on(quiet_box().await).await;
     case.put("a", "one");
     assert_eq!(case.run("first", "true").await.1.code(), 0);
-    // Somebody looks at what an earlier command left, and the request waits for that.
-    let looking = case.it.at("box/.lease/sync/open.other");
-    fs::write(&looking, "look -\n").unwrap();
-    let run = format!("waits-{}", std::process::id());
-    let command = sh("touch ../started");
-    let waiting = case.try_run(&run, &command, (lease_ssh::Drift::Overwrite, b""));
-    let cancelling = async {
-        until(|| has_shell(&run)).await;
-        let found = case.session.cancel(&case.it.root, &run).await.unwrap();
-        fs::remove_file(&looking).unwrap();
-        found
-    };
-    let ((_, ran), found) = tokio::join!(waiting, cancelling);
-    let cancelled = JobState::Refused { why: "it was cancelled".to_owned() };
-    assert_eq!(found, cancelled);
-    let said = ran.outcome.unwrap_err();
-    assert!(said.contains("not started: it was cancelled"), "{said}");
-    assert!(!case.it.at("box/started").exists());
-    assert_eq!(case.session.cancel(&case.it.root, &run).await.unwrap(), cancelled);
-    assert_eq!(case.session.job(&case.it.root, &run).await.unwrap(), cancelled);
+    let script = "touch ../started";
+    for (run, command) in [("early", sh(script)), ("late", long(script))] {
+        // Somebody looks at what an earlier command left, and the request waits for that: here until it is told so.
+        let looking = case.it.at("box/.lease/sync/open.other");
+        tool("mkfifo", &[&looking.display().to_string()]).await;
+        let waiting = case.try_run(run, &command, (lease_ssh::Drift::Overwrite, b""));
+        let cancelling = async {
+            let path = looking.clone();
+            let open = move || fs::File::options().write(true).open(path).unwrap();
+            // It is open for writing once the request reads it.
+            let mut told = tokio::task::spawn_blocking(open).await.unwrap();
+            let found = case.session.cancel(&case.it.root, run).await.unwrap();
+            fs::remove_file(&looking).unwrap();
+            told.write_all(b"look -\n").unwrap();
+            found
+        };
+        let ((_, ran), found) = tokio::join!(waiting, cancelling);
+        let cancelled = JobState::Refused { why: "it was cancelled".to_owned() };
+        assert_eq!(found, cancelled, "{run}");
+        let said = ran.outcome.unwrap_err();
+        assert!(said.contains("not started: it was cancelled"), "{run}: {said}");
+        assert!(!case.it.at("box/started").exists(), "{run}");
+        assert_eq!(case.session.cancel(&case.it.root, run).await.unwrap(), cancelled);
+        assert_eq!(case.session.job(&case.it.root, run).await.unwrap(), cancelled);
+    }
     case.it.end().await;
 }
 
@@ -70,13 +73,14 @@ async fn what_a_refused_request_had_prepared_is_gone() {
     case.put("a", "one");
     assert_eq!(case.run("first", "true").await.1.code(), 0);
     fs::write(case.it.work().join("a"), "drifted").unwrap();
-    fs::write(case.it.at("box/.lease/sync/drift"), "./a\n").unwrap();
-    let mut command = sh("true");
-    command.environment = vec![("TOKEN".to_owned(), b"planted-5d".to_vec())];
-    let (report, _) = case.try_run("second", &command, (lease_ssh::Drift::Fail, b"")).await;
-    assert!(report.is_err());
-    let mut left = fs::read_dir(case.it.at("box/.lease/jobs/second")).unwrap();
-    assert!(left.next().is_none(), "something is left, perhaps a secret");
+    for (run, mut command) in [("early", sh("true")), ("late", long("true"))] {
+        fs::write(case.it.at("box/.lease/sync/drift"), "./a\n").unwrap();
+        command.environment = vec![("TOKEN".to_owned(), b"planted-5d".to_vec())];
+        let (report, _) = case.try_run(run, &command, (lease_ssh::Drift::Fail, b"")).await;
+        assert!(report.is_err());
+        let mut left = fs::read_dir(case.it.at(&format!("box/.lease/jobs/{run}"))).unwrap();
+        assert!(left.next().is_none(), "something is left, perhaps a secret");
+    }
     case.it.end().await;
 }
 

@@ -259,32 +259,31 @@ async fn a_strangers_machine_is_tried_and_nothing_of_it_is_remembered() {
 
     let (it, stranger) = (Box::new().await, Box::new().await);
     let lease = LEASE.parse().unwrap();
-    let reach = |of: &Box| lease_core::Reach {
-        host: "box".to_owned(),
-        port: 22,
-        user: of.endpoint.user.clone(),
-        proxy: of.sshd.clone(),
-        host_key: lease_core::HostKey::FirstUse,
-        root: of.root.as_str().to_owned(),
-        ready_file: None,
-        identity_file: None,
-    };
     let transport: &dyn Transport = &it.client;
-    let refused = transport.recognise(&lease, &reach(&stranger)).await.unwrap();
+    let refused = transport.recognise(&lease, &reach_of(&stranger)).await.unwrap();
     assert!(
         matches!(&refused, Recognition::NotOurs { why } if why.contains("denied")),
         "{refused:?}"
     );
-    let mut dead = reach(&stranger);
+    let mut dead = reach_of(&stranger);
     dead.proxy = vec!["/bin/false".to_owned()];
     let unclear = transport.recognise(&lease, &dead).await.unwrap();
     assert!(matches!(unclear, Recognition::Unclear { .. }), "{unclear:?}");
     // The stranger's host key was seen first, and neither pins ours nor is held against it.
-    assert_eq!(transport.recognise(&lease, &reach(&it)).await.unwrap(), Recognition::Ours);
+    assert_eq!(transport.recognise(&lease, &reach_of(&it)).await.unwrap(), Recognition::Ours);
     assert_eq!(it.client.host_key(LEASE).unwrap(), None);
     assert!(it.client.resume(LEASE).await.unwrap().is_none(), "no connection stays open");
     stranger.end().await;
     it.end().await;
+}
+
+/// How `of` is reached by somebody who does not know its key.
+fn reach_of(of: &Box) -> lease_core::Reach {
+    let first_use = lease_core::HostKey::FirstUse;
+    let user = of.endpoint.user.as_str();
+    let mut reach = lease_core::Reach::new("box", user, first_use, of.root.as_str());
+    reach.proxy.clone_from(&of.sshd);
+    reach
 }
 
 #[tokio::test]
@@ -294,16 +293,7 @@ async fn a_host_that_lets_every_key_in_is_never_taken_for_ours() {
     let open =
         Box::with("", "AuthorizedKeysCommand /bin/echo %t %k\nAuthorizedKeysCommandUser root")
             .await;
-    let reach = lease_core::Reach {
-        host: "box".to_owned(),
-        port: 22,
-        user: open.endpoint.user.clone(),
-        proxy: open.sshd.clone(),
-        host_key: lease_core::HostKey::FirstUse,
-        root: open.root.as_str().to_owned(),
-        ready_file: None,
-        identity_file: None,
-    };
+    let reach = reach_of(&open);
     let transport: &dyn Transport = &open.client;
     let unclear = transport.recognise(&LEASE.parse().unwrap(), &reach).await.unwrap();
     assert!(
@@ -320,16 +310,8 @@ async fn a_box_is_ready_once_it_says_that_it_is_set_up() {
     let it = Box::new().await;
     let lease = LEASE.parse().unwrap();
     let marker = it.at("set up 'here'");
-    let reach = lease_core::Reach {
-        host: "box".to_owned(),
-        port: 22,
-        user: it.endpoint.user.clone(),
-        proxy: it.sshd.clone(),
-        host_key: lease_core::HostKey::FirstUse,
-        root: it.root.as_str().to_owned(),
-        ready_file: Some(marker.display().to_string()),
-        identity_file: None,
-    };
+    let mut reach = reach_of(&it);
+    reach.ready_file = Some(marker.display().to_string());
     let transport: &dyn Transport = &it.client;
     let early = transport.probe(&lease, &reach).await.unwrap();
     assert!(matches!(&early, Probe::NotYet { why } if why.contains("set up")), "{early:?}");

@@ -411,28 +411,19 @@ async fn an_embedder_runs_through_the_contracts_of_the_core() {
     fs::create_dir_all(it.work()).unwrap();
     let lease = LEASE.parse().unwrap();
     let lease_ssh::HostKey::Pinned(key) = it.endpoint.host_key.clone() else { panic!() };
-    let mut reach = Reach {
-        host: "box".to_owned(),
-        port: 22,
-        user: it.endpoint.user.clone(),
-        proxy: it.sshd.clone(),
-        host_key: lease_core::HostKey::Pinned(key.clone()),
-        root: it.root.as_str().to_owned(),
-        ready_file: None,
-        identity_file: None,
-    };
+    let host_key = lease_core::HostKey::Pinned(key.clone());
+    let user = it.endpoint.user.as_str();
+    let mut reach = Reach::new("box", user, host_key, it.root.as_str());
+    reach.proxy.clone_from(&it.sshd);
     let transport: &dyn Transport = &it.client;
     let Probe::Ready { host_key } = transport.probe(&lease, &reach).await.unwrap() else {
         panic!()
     };
     assert!(key.starts_with(&host_key));
     let host = transport.connect(&lease, &reach).await.unwrap();
-    let mut command = HostCommand {
-        argv: ["sh", "-c", "cat; echo err >&2; exit 9"].map(str::to_owned).to_vec(),
-        stdin: b"in".to_vec(),
-        output_bytes_max: 100,
-        ..HostCommand::default()
-    };
+    let mut command = HostCommand::new(["sh", "-c", "cat; echo err >&2; exit 9"]);
+    command.stdin = b"in".to_vec();
+    command.output_bytes_max = 100;
     let output = host.output(&command).await.unwrap();
     assert_eq!((output.code, output.stdout, output.stderr), (9, b"in".to_vec(), b"err\n".to_vec()));
     command.output_bytes_max = 1;

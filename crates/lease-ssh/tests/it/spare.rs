@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use lease_ssh::{Client, Command, Drift, JobSignal, JobState, Settings};
+use lease_ssh::{Client, Command, Drift, JobSignal, JobState};
 use tokio::io::AsyncWriteExt as _;
 use tokio::task::JoinHandle;
 
@@ -278,7 +278,8 @@ async fn without_a_keeper_a_run_goes_the_ordinary_way() {
     // A program of another version, or other settings.
     let keeper = it.keeper();
     it.waits().await;
-    let other = Settings { log_bytes_max: 4096, ..it.case.it.client.settings().clone() };
+    let mut other = it.case.it.client.settings().clone();
+    other.log_bytes_max = 4096;
     let other = Client::new(other).resume(LEASE).await.unwrap().unwrap();
     let case = Case { session: other, ..it.case };
     let (_, ran) = case.run("other", "cat d/b").await;

@@ -13,7 +13,7 @@ use crate::syncing::Case;
 use crate::warm::shown;
 
 /// What stands in a request that brings a small change along.
-const PATCH: &str = "lease_emptied";
+const PATCH: &str = "lease_mode=patch";
 /// What stands in the request that brings a large one.
 const UNPACK: &str = "the stream was cut off";
 
@@ -212,7 +212,7 @@ async fn an_archive_that_was_cut_between_two_files_is_noticed() {
          SSH_ORIGINAL_COMMAND=\"exec /bin/bash${{SSH_ORIGINAL_COMMAND#exec /bin/sh}}\"",
         there(&it.at("functions"))
     );
-    hook(&it, PATCH, &bash);
+    hook(&it, "lease_kind", &bash);
     let case = Case::on(it).await;
     case.put("a", "one");
     case.put("b", "one");

@@ -15,7 +15,7 @@ async fn plan(case: &Case, extent: Extent, drift: Drift) -> Plan {
     let mut mirror = case.it.client.mirror(LEASE, &case.it.root, &tree).unwrap();
     let scan = scan(&tree, mirror.manifest()).await.unwrap();
     let compare = Compare::Stamps;
-    let order = Order { mirror: &mut mirror, scan: &scan, drift, compare, extent, progress: None };
+    let order = Order { drift, compare, extent, ..Order::new(&mut mirror, &scan) };
     lease_ssh::plan(&case.session, &case.it.root, order).await.unwrap()
 }
 
@@ -24,7 +24,7 @@ async fn sync(case: &Case, extent: Extent, progress: watch::Sender<Progress>) ->
     let mut mirror = case.it.client.mirror(LEASE, &case.it.root, &tree).unwrap();
     let scan = scan(&tree, mirror.manifest()).await.unwrap();
     let (drift, compare, progress) = (Drift::Overwrite, Compare::Stamps, Some(progress));
-    let order = Order { mirror: &mut mirror, scan: &scan, drift, compare, extent, progress };
+    let order = Order { drift, compare, extent, progress, ..Order::new(&mut mirror, &scan) };
     lease_ssh::sync(&case.session, &case.it.root, order).await.unwrap()
 }
 

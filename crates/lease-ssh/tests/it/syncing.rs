@@ -32,6 +32,11 @@ impl Case {
         Self { it, session, tree }
     }
 
+    /// Has the next run take the box for one that is not near.
+    pub(crate) fn far(&self) {
+        drop(fs::remove_file(self.it.at("keys").join(LEASE).join("near")));
+    }
+
     pub(crate) fn put(&self, path: &str, content: &str) {
         let path = self.tree.join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -62,6 +67,7 @@ impl Case {
             compare: Compare::Stamps,
             extent: Extent::Difference,
             progress: None,
+            seeding: None,
         };
         sync(&self.session, &self.it.root, order).await
     }

@@ -64,6 +64,7 @@ impl Case {
             compare: Compare::Stamps,
             extent: Extent::Difference,
             progress: None,
+            seeding: None,
         };
         let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
         let mut sinks = Sinks::new(&mut stdout, &mut stderr);

@@ -24,6 +24,7 @@ use lease_core::Error;
 
 /// What became of one sentence.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Verdict {
     /// The sentence's name.
     pub sentence: &'static str,

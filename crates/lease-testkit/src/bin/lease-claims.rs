@@ -88,16 +88,8 @@ fn journal(
         public_key: "ssh-ed25519 AAAA lease".to_owned(),
         id: None,
     };
-    let reach = Reach {
-        host: "box.invalid".to_owned(),
-        port: 22,
-        user: "bench".to_owned(),
-        proxy: Vec::new(),
-        host_key: HostKey::Pinned("ssh-ed25519 AAAA".to_owned()),
-        root: "/work".to_owned(),
-        ready_file: None,
-        identity_file: None,
-    };
+    let host_key = HostKey::Pinned("ssh-ed25519 AAAA".to_owned());
+    let reach = Reach::new("box.invalid", "bench", host_key, "/work");
     let events = [
         Event::Opened(Box::new(opened)),
         Event::Intended(vec![intended]),

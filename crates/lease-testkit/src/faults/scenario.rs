@@ -139,7 +139,7 @@ async fn use_and_release(stage: &Stage, engine: &Engine, claim: &Claim) {
     // A touch that fails is noticed by nobody; the work goes on.
     drop(engine.touch(lease, None).await);
     drop(guard);
-    let release = Release { by: By::Owner, why: "the command ended".to_owned(), keep: false };
+    let release = Release::new(By::Owner, "the command ended");
     let outcome = engine.release(lease, release).await;
     if says_released(&outcome) {
         stage.check_nothing_left(lease, "released");

@@ -70,16 +70,7 @@ impl SimProvider {
             HostKeyTrust::Pinned => HostKey::Pinned(host_key_of(id)),
             HostKeyTrust::FirstUse => HostKey::FirstUse,
         };
-        Reach {
-            host: host_of(id),
-            port: 22,
-            user: "worker".to_owned(),
-            proxy: Vec::new(),
-            host_key,
-            root: "/work".to_owned(),
-            ready_file: None,
-            identity_file: None,
-        }
+        Reach::new(host_of(id), "worker", host_key, "/work")
     }
 
     /// The name is taken. By an earlier delivery of this very create, or by a stranger?
@@ -191,14 +182,11 @@ impl Provider for SimProvider {
 
     async fn sizes(&self) -> Result<Vec<Size>> {
         let types = CLASSES.iter().flat_map(|(class, types)| {
-            types.iter().map(|machine_type| Size {
-                classes: vec![(*class).to_owned()],
-                machine_type: (*machine_type).to_owned(),
-                cores: 1,
-                memory_gib: 1.0,
-                notes: String::new(),
-                price_per_hour: None,
-                available: Some(true),
+            types.iter().map(|machine_type| {
+                let mut size = Size::new(*machine_type, 1, 1.0);
+                size.classes.push((*class).to_owned());
+                size.available = Some(true);
+                size
             })
         });
         Ok(types.collect())

@@ -75,7 +75,8 @@ impl Transport for SimTransport {
     }
 
     async fn recognise(&self, lease: &LeaseId, reach: &Reach) -> Result<Recognition> {
-        let stranger = Reach { host_key: HostKey::FirstUse, ..reach.clone() };
+        let mut stranger = reach.clone();
+        stranger.host_key = HostKey::FirstUse;
         Ok(match self.try_login(lease, &stranger) {
             Probe::Ready { .. } => Recognition::Ours,
             Probe::Never { why } => Recognition::NotOurs { why },

@@ -2,6 +2,7 @@
 
 mod difference;
 mod hash;
+mod overlap;
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -9,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use self::difference::Difference;
+pub use self::overlap::Overlap;
 use crate::error::Result;
 use crate::list::open_root;
 use crate::manifest::{Entry, Manifest, PERMISSION_BITS, Records};

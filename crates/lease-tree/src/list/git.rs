@@ -133,6 +133,18 @@ impl<'a> Git<'a> {
         answer.status.success().then_some(answer.stdout)
     }
 
+    /// What git says about the history that is here; `None` when it says nothing. Nobody else is asked: a clone that has
+    /// left out objects does not fetch them.
+    pub(crate) async fn history(&self, args: &[&str]) -> Option<Vec<u8>> {
+        let program = self
+            .program(args)
+            .env("GIT_ALLOW_PROTOCOL", "")
+            .env("GIT_NO_LAZY_FETCH", "1")
+            .env("GIT_NO_REPLACE_OBJECTS", "1");
+        let answer = bounded(&program).await.ok()?;
+        answer.status.success().then_some(answer.stdout)
+    }
+
     fn program(&self, args: &[&str]) -> Program {
         let mine = |name: &OsString| !PATHSPEC_VARIABLES.iter().any(|it| name == it);
         Program::new("git")

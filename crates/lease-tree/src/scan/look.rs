@@ -14,7 +14,10 @@ use crate::manifest::{Directory, DirectoryState, Record, Records, Slot};
 use crate::order::{as_path, split};
 use crate::stat::Stat;
 
+/// How many looks go on at once at the most; a slow file system is waited for in several places then.
 const THREADS: usize = 8;
+/// How many on each processor.
+const THREADS_EACH: usize = 2;
 /// Below this a thread costs more than it saves.
 const THREAD_PATHS_MIN: usize = 512;
 /// What opening and reading a directory costs, in looks at a path.
@@ -66,10 +69,15 @@ pub(crate) struct Name {
     pub(crate) is_directory: bool,
 }
 
+/// More threads than this wait for each other where the file system does not.
+fn threads() -> usize {
+    thread::available_parallelism().map_or(THREADS, |it| (it.get() * THREADS_EACH).min(THREADS))
+}
+
 /// Looks at all directories and paths of the records below `root`.
 pub(crate) fn look(records: &Records, root: BorrowedFd<'_>, want: Want) -> Seen {
     let total = records.records.len() + records.directories.len() * DIRECTORY_COST;
-    let parts = (total / THREAD_PATHS_MIN).clamp(1, THREADS);
+    let parts = (total / THREAD_PATHS_MIN).clamp(1, threads());
     let mut ranges = ranges(&records.directories, total.div_ceil(parts));
     let Some(last) = ranges.pop() else { return Seen::default() };
     thread::scope(|scope| {

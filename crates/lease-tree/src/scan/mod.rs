@@ -34,6 +34,7 @@ pub enum Listing {
 
 /// What a tree is now.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Scan {
     pub(crate) root: PathBuf,
     pub(crate) manifest: Manifest,

@@ -100,6 +100,10 @@ impl Case {
         assert!(self.try_git(at, args).0, "git {args:?}");
     }
 
+    pub(crate) fn wait<T>(&self, work: impl Future<Output = T>) -> T {
+        self.runtime.block_on(work)
+    }
+
     /// Waits until stamps of before are older than the next scan.
     pub(crate) fn settle(&self) {
         let from = now_ms();

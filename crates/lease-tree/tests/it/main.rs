@@ -5,4 +5,5 @@ mod deltas;
 mod edits;
 mod fixture;
 mod moving;
+mod published;
 mod scans;

@@ -1,0 +1,4 @@
+# Runs the program that the box keeps. $1 the lease's directory, $2 nonce.
+lease_kept=$1/.lease/sync/run.$lease_kind
+[ -s "$lease_kept" ] || { printf 'lease-1 %s refused unkept\n' "$2" >&2; exit 222; }
+. "$lease_kept"

@@ -1,0 +1,140 @@
+//! A session for a command of which nothing is known yet: one that has waited, or one that is opened meanwhile.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use rustix::pipe::{PipeFlags, pipe_with};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::unix::pipe::Receiver;
+use tokio::time::Instant;
+
+use super::mux::Mux;
+use super::script::{end_line, parameters};
+use super::waiting::{HEAD, Handed};
+use super::{Channel, Early};
+use crate::box_root::BoxRoot;
+use crate::files::random_text;
+use crate::run::{JobState, Mode, When, Writer, check_run, kept, kind, program, widen};
+use crate::session::{Session, request};
+use crate::sync::is_synced;
+
+/// What is written to a session at the most: its shell reads byte after byte, and a pipe takes so much at once.
+const PARAMETERS_BYTES_MAX: usize = 48 * 1024;
+/// How long a keeper may take. It has nothing to do but to hand over, so one that takes longer is stopped or dead.
+const HANDOVER_TIME_MAX: Duration = Duration::from_millis(250);
+
+/// A session for the next command in a tree, opened while nothing is known of either. Dropping it gives it up.
+#[derive(Debug)]
+pub struct Ahead {
+    /// What its last line has to say.
+    name: String,
+    channel: Early,
+    stdin: OwnedFd,
+    stdout: OwnedFd,
+    stderr: OwnedFd,
+}
+
+/// A command that was started over such a session.
+#[derive(Debug)]
+pub(crate) struct Taken {
+    pub(crate) channel: Channel,
+    pub(crate) stdin: Writer,
+    pub(crate) stdout: Receiver,
+    pub(crate) stderr: Receiver,
+}
+
+impl Session {
+    /// Has a session ready, or on its way, for [`Session::start_ahead`] of that run: to be called before the tree is looked at. It
+    /// does not wait for the box. `None` where the box has never been synced from here, where none can be had, and on a box
+    /// that is not near unless one waits there: what comes on a new session's standard input takes a round trip more than
+    /// what comes in a request.
+    ///
+    /// # Cancel safety
+    /// A session that was asked for is given up.
+    pub async fn open_ahead(&self, (root, run): (&BoxRoot, &str)) -> Option<Ahead> {
+        if check_run(run).is_err() || !is_synced(self.link.files()) {
+            return None;
+        }
+        let program = program(self.link.settings.log_bytes_max);
+        if !self.link.settings.spare.is_zero() {
+            let wanted = kind(&program);
+            let handed = self.ask_keeper(&wanted);
+            match tokio::time::timeout(HANDOVER_TIME_MAX, handed).await {
+                Ok(Ok(Some(ahead))) => return Some(ahead),
+                other => tracing::debug!(?other, "no session waits"),
+            }
+        }
+        if !self.link.is_near() {
+            return None;
+        }
+        match self.opening((root, run), &program) {
+            Ok(ahead) => Some(ahead),
+            Err(error) => {
+                tracing::debug!(%error, "no session is opened beforehand");
+                None
+            }
+        }
+    }
+
+    async fn ask_keeper(&self, wanted: &str) -> io::Result<Option<Ahead>> {
+        let mut keeper = self.link.post().visit().await?;
+        keeper.write_all(format!("{HEAD} want {wanted}\n").as_bytes()).await?;
+        let Some(handed) = Handed::take(&keeper).await? else { return Ok(None) };
+        let Handed { name, mux, stdin, stdout, stderr } = handed;
+        Ok(Some(Ahead { name, channel: Early::Waited { mux, keeper }, stdin, stdout, stderr }))
+    }
+
+    fn opening(&self, (root, run): (&BoxRoot, &str), program: &[u8]) -> io::Result<Ahead> {
+        let name = random_text(24).map_err(io::Error::other)?;
+        let script = kept(program, When::Later);
+        let args = [root.as_str(), &name, run].map(str::as_bytes);
+        let line = request(&script, &args);
+        let line = line.map_err(io::Error::other)?;
+        let pipe = || pipe_with(PipeFlags::CLOEXEC);
+        let ((their_stdin, stdin), (stdout, their_stdout)) = (pipe()?, pipe()?);
+        let (stderr, their_stderr) = pipe()?;
+        widen(&stdout);
+        let place = self.link.clone();
+        let opening = tokio::spawn(async move {
+            let began = Instant::now();
+            let ends = [their_stdin, their_stdout, their_stderr];
+            let mux = Mux::open(place.control(), &line, ends).await?;
+            place.took(began.elapsed());
+            Ok(mux)
+        });
+        Ok(Ahead { name, channel: Early::Opening(opening), stdin, stdout, stderr })
+    }
+
+    /// Whether the box is still reached and has no record of any attempt at that run.
+    pub(crate) async fn is_untouched(&self, root: &BoxRoot, run: &str) -> bool {
+        self.link.answers().await && matches!(self.job(root, run).await, Ok(JobState::Absent))
+    }
+}
+
+impl Ahead {
+    /// Has the session do what a request would: what precedes the command, all arguments, and what the wrapper is to read
+    /// as its setup, if anything. `None` when nothing was started by that.
+    pub(crate) async fn take(
+        self,
+        mode: Mode,
+        args: &[&[u8]],
+        setup: Option<&[u8]>,
+    ) -> Option<Taken> {
+        let mut text = parameters(mode, setup.unwrap_or_default(), args);
+        if text.len() > PARAMETERS_BYTES_MAX {
+            return None;
+        }
+        text.extend(end_line(&self.name));
+        let mut stdin = Writer::from_owned_fd(self.stdin).ok()?;
+        let stdout = Receiver::from_owned_fd(self.stdout).ok()?;
+        let stderr = Receiver::from_owned_fd(self.stderr).ok()?;
+        // A session that does not take all of it has not got the last line, and starts nothing.
+        if let Err(error) = stdin.write_all(&text).await {
+            tracing::debug!(%error, "the session that was opened beforehand is gone");
+            return None;
+        }
+        tracing::debug!("a session that was opened beforehand is used");
+        Some(Taken { channel: Channel::Ahead(self.channel), stdin, stdout, stderr })
+    }
+}
