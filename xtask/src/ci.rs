@@ -9,7 +9,10 @@ use crate::generated::Mode;
 use crate::machine::{Call, Stopwatch, cargo, repository_root, say};
 use crate::quickstart::seconds;
 use crate::tree::Tree;
-use crate::{cluster, faults, network, packages, provider_matrix, tidy, trim, vendors};
+use crate::{
+    cluster, embedder, faults, msrv, network, packages, provider_matrix, record, site, tidy, trim,
+    vendors,
+};
 
 /// The part of the work that a job of the CI can do by itself; without a choice, all parts are done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,11 +61,17 @@ const STEPS: &[Step] = &[
     }),
     (Part::Trim, "trim", |_| trim::run()),
     (Part::Lint, "provider-matrix", |_| provider_matrix::run(Mode::Check)),
+    (Part::Lint, "site", |_| site::run()),
+    (Part::Lint, "msrv", |shop| msrv::dependencies(&shop.root).map(drop)),
+    (Part::Test, "record", |_| {
+        on_linux("the recorded session is compared", || record::run(Mode::Check))
+    }),
     // The report is made where a program can be killed at a chosen system call.
     (Part::Test, "faults", |_| on_linux("the fault report is made", || faults::run(Mode::Check))),
     // The vendor's command line is packaged for Debian.
     (Part::Test, "vendors", |_| on_linux("the vendors' clients are compared", vendors::run)),
     (Part::Test, "network", |shop| on_linux("networks are cut", || network::test(&shop.root))),
+    (Part::Test, "embedder", |_| embedder::run()),
     (Part::Test, "doctest", |shop| {
         shop.cargo(&["test", "--workspace", "--all-features", "--doc"]).run()
     }),

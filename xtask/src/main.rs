@@ -5,16 +5,21 @@
 mod bench;
 mod ci;
 mod cluster;
+mod embedder;
 mod faults;
+mod fuzz;
 mod generated;
 mod live;
 mod machine;
+mod msrv;
 mod network;
 mod packages;
 mod provider_matrix;
 mod quickstart;
+mod record;
 mod residue;
 mod rust_text;
+mod site;
 mod tidy;
 mod tree;
 mod trim;
@@ -36,6 +41,12 @@ usage: cargo xtask COMMAND
   trim                      prove that a build with one provider holds no other provider, and what lease-core is free of
   provider-matrix [--check] regenerate, or compare, docs/provider-matrix.md and the table in README.md
   faults [--check]          regenerate, or compare, docs/faults.md
+  embedder                  package every crate, build and run a tool against the packages, run the examples
+  msrv                      compile everything with the oldest toolchain that the manifests promise
+  site                      check the links of all documents, and write them as pages into target/site
+  record [--check]          record, or compare, the session that README.md shows
+  fuzz [--minutes N] [TARGET...]
+                            run the fuzzers, keep what they learned in testdata/fuzz; needs a nightly toolchain
   cluster                   install Slurm, and run the tests that start real clusters with it
   vendors                   have the vendors' own clients use the emulators
   bench [--quick] [--only PART] [--lease PROGRAM]
@@ -66,6 +77,12 @@ fn run(words: &[&str]) -> Result<()> {
         ["faults"] => faults::run(Mode::Write),
         ["faults", "--check"] => faults::run(Mode::Check),
         ["bench", wish @ ..] => bench::run(wish),
+        ["embedder"] => embedder::run(),
+        ["msrv"] => msrv::run(),
+        ["site"] => site::run(),
+        ["record"] => record::run(Mode::Write),
+        ["record", "--check"] => record::run(Mode::Check),
+        ["fuzz", wish @ ..] => fuzz::run(wish),
         ["cluster"] => cluster::run(),
         ["vendors"] => vendors::run(),
         ["live", cloud] => live::run(cloud),

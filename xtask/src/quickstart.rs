@@ -42,7 +42,7 @@ pub(crate) fn run() -> Result<()> {
 
 /// A directory that only we can read. Its path is short, because the name of a socket below it must fit in a hundred
 /// bytes, which the usual place on macOS does not leave room for.
-fn private_directory() -> Result<tempfile::TempDir> {
+pub(crate) fn private_directory() -> Result<tempfile::TempDir> {
     let parent =
         if cfg!(target_os = "macos") { PathBuf::from("/tmp") } else { std::env::temp_dir() };
     tempfile::Builder::new()

@@ -14,6 +14,8 @@ pub(crate) const OTHERS: &[&str] = &[
     "lease-testkit",
     "lease-testnet",
     "lease-emulator",
+    "lease-fuzz",
+    "lease-docs",
     "lease-cli",
 ];
 
@@ -95,6 +97,16 @@ pub(crate) fn states(manifest: &str, header: &str, line: &str) -> bool {
     lines.by_ref().take_while(|found| !found.starts_with('[')).any(|found| found == line)
 }
 
+/// The text that the section `header` of a manifest gives to `key`.
+pub(crate) fn value<'t>(manifest: &'t str, header: &str, key: &str) -> Option<&'t str> {
+    let lines = manifest.lines().skip_while(|found| *found != header).skip(1);
+    let mut lines = lines.take_while(|found| !found.starts_with('['));
+    lines.find_map(|line| {
+        let (found, value) = line.split_once('=')?;
+        (found.trim() == key).then(|| value.trim().trim_matches('"'))
+    })
+}
+
 /// The kind of dependency that a header opens, and the dependency it names when it is a table of one.
 fn dependency_section(header: &str) -> (Option<Kind>, Option<&str>) {
     for (word, kind) in [
@@ -148,6 +160,8 @@ workspace = true
                 ("insta", Kind::Dev, 12),
             ]
         );
+        assert_eq!(value(manifest, "[package]", "name"), Some("x"));
+        assert_eq!(value(manifest, "[lints]", "name"), None);
         assert!(states(manifest, "[lints]", "workspace = true"));
         assert!(!states(manifest, "[package]", "workspace = true"));
     }

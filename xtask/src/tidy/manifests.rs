@@ -43,7 +43,9 @@ pub(super) fn one_yaml(tree: &Tree) -> Vec<Finding> {
 /// A provider is a leaf: providers never depend on each other, and only the command line depends on them.
 pub(super) fn provider_leaf(tree: &Tree) -> Vec<Finding> {
     named(tree, |owner, dependency| {
-        let ships = owner == "lease-cli" || owner == dependency.name;
+        // What fuzzes a provider is shipped by nobody.
+        let fuzzes = owner == "lease-fuzz" || owner == "fuzz";
+        let ships = owner == "lease-cli" || owner == dependency.name || fuzzes;
         // A test may borrow a provider to run on something real.
         let borrowed = dependency.kind == Kind::Dev && !PROVIDERS.contains(&owner);
         (PROVIDERS.contains(&dependency.name) && !ships && !borrowed)
@@ -89,9 +91,10 @@ pub(super) fn lockfile(tree: &Tree) -> Vec<Finding> {
     found
 }
 
-/// The manifests of all member crates: crate, path, text.
+/// The manifests of all member crates: crate, path, text. What is in `testdata` is somebody else's by intent.
 fn manifests(tree: &Tree) -> impl Iterator<Item = (&str, &str, &str)> {
-    tree.ending_in("/Cargo.toml").filter_map(|(path, file)| {
+    let members = tree.ending_in("/Cargo.toml").filter(|(path, _)| !path.starts_with("testdata/"));
+    members.filter_map(|(path, file)| {
         let directory = path.strip_suffix("/Cargo.toml")?;
         Some((directory.rsplit('/').next()?, path, file.text.as_str()))
     })
@@ -153,6 +156,7 @@ mod tests {
         let ships = "[dependencies]\nlease-local.workspace = true\n";
         check(provider_leaf, &[("crates/lease-core/Cargo.toml", ships)], &["only lease-cli"]);
         check(provider_leaf, &[("crates/lease-cli/Cargo.toml", ships)], &[]);
+        check(provider_leaf, &[("fuzz/Cargo.toml", ships)], &[]);
         let tests = "[dev-dependencies]\nlease-local.workspace = true\n";
         check(provider_leaf, &[("crates/lease-testkit/Cargo.toml", tests)], &[]);
     }
