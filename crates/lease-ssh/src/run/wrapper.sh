@@ -88,7 +88,7 @@ lease_command() {
     # Beside the answer: whoever comes next waits for it, and the one who waits for this status does not. That one comes
     # first.
     lease_nice=
-    ! command -v nice >/dev/null || lease_nice=nice
+    ! command -v nice >/dev/null || lease_nice='nice'
     echo 'look -' >"$lease_mark"
     $lease_nice /bin/sh "${lease_mark%/*}/look" "${lease_mark%/*}" "$lease_mark" "$lease_how" </dev/null >/dev/null 2>&1 3>&- 4>&- 5>&- 6>&- &
   fi
