@@ -51,28 +51,28 @@ const FARTHER: Link = Link::ms(100);
 const NARROW: Link = Link::ms(50).mbit(100);
 const ALL: &[Link] = &[FAST, Link::ms(10), FAR, FARTHER];
 
-/// Everything: about an hour.
+/// Everything: about half an hour.
 pub(super) const FULL: Plan = Plan {
     name: "full",
     command: "cargo xtask bench --only data-plane",
     trees: &[
-        TreePlan { files: 1000, warm: ALL, warm_rounds: 15, first: ALL, first_rounds: 5 },
+        TreePlan { files: 1000, warm: ALL, warm_rounds: 7, first: &[FAST, FAR], first_rounds: 3 },
         TreePlan {
             files: 10_000,
             warm: ALL,
-            warm_rounds: 15,
+            warm_rounds: 11,
             first: &[FAST, Link::ms(10), FAR, FARTHER, NARROW],
-            first_rounds: 5,
+            first_rounds: 3,
         },
         TreePlan {
             files: 100_000,
             warm: &[FAST, FAR],
-            warm_rounds: 7,
-            first: &[FAST, FAR, NARROW],
+            warm_rounds: 5,
+            first: &[FAST, FAR],
             first_rounds: 3,
         },
     ],
-    stream_rounds: 7,
+    stream_rounds: 5,
 };
 
 /// What most people wait for: a few minutes.
