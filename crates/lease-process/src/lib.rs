@@ -36,6 +36,7 @@ pub use exit::Exit;
 pub use identity::{Liveness, ProcessIdentity, liveness, since_boot};
 pub use pid::{Pid, Signal};
 pub use program::{Input, Program, Stream};
+pub use spawn::find;
 pub use table::{Process, ProcessState, ProcessTable};
 
 /// Keeps the example of the README compiling.

@@ -76,6 +76,14 @@ fn check(program: &Program) -> Result<(), ProcessError> {
     Ok(())
 }
 
+/// Finds the file that would be executed, by the `PATH` of the program's own environment, and starts nothing.
+///
+/// # Errors
+/// [`ProcessError::NotFound`], [`ProcessError::NotExecutable`], and [`ProcessError::WorkingDirectory`].
+pub fn find(program: &Program) -> Result<PathBuf, ProcessError> {
+    resolve(program)
+}
+
 /// Finds the file to execute, so that "not found" and "not executable" mean the same under every C library.
 fn resolve(program: &Program) -> Result<PathBuf, ProcessError> {
     enter(program.cwd.as_deref())?;

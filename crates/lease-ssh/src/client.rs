@@ -76,12 +76,16 @@ impl Client {
         &self.settings
     }
 
-    /// Makes the lease's key pair if there is none yet and returns the public line, `TYPE BASE64 LEASE`.
+    /// Makes the lease's key pair if there is none yet and returns the public line, `TYPE BASE64 LEASE`. What a login will
+    /// need on this machine is looked for first, because a box that nobody can log in to costs money all the same.
     ///
     /// # Errors
-    /// When the key cannot be stored, or the one that is there is not private.
+    /// When the key cannot be stored, or the one that is there is not private; [`SshError::SshMissing`], and whatever is
+    /// wrong with the runtime directory.
     pub fn prepare(&self, lease: &str) -> Result<String> {
         private_directory(&self.settings.keys)?;
+        let link = self.link(lease)?;
+        lease_process::find(&link.ssh()).map_err(SshError::of_ssh)?;
         LeaseFiles::new(&self.settings.keys, lease)?.prepare()
     }
 
@@ -192,7 +196,11 @@ impl Client {
         let files = LeaseFiles::new(&self.settings.keys, lease)?;
         // Where even the parent of the runtime directory is gone, as after a logout, no socket can be left in it.
         if self.settings.runtime.parent().is_none_or(Path::exists) {
-            self.link(lease)?.forget().await?;
+            match self.link(lease) {
+                // No socket can ever have been there.
+                Err(SshError::SocketPathTooLong { .. }) => {}
+                link => link?.forget().await?,
+            }
         }
         files.remove()
     }

@@ -29,7 +29,7 @@ pub(crate) use copy::carry;
 pub use follow::{Followed, Relays, Sinks, Until};
 pub use job::{JobSignal, JobState};
 use lease_core::retry::Pace;
-pub(crate) use program::{Belief, Mode, When, keeping, kept, kind, program};
+pub(crate) use program::{Belief, Mode, When, keeping, kept, kept_name, kind, program};
 pub(crate) use stream::widen;
 pub use stream::{Reader, Writer};
 use tokio::time::Instant;

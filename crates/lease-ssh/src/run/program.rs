@@ -79,6 +79,11 @@ pub(crate) fn kind(program: &[u8]) -> String {
     format!("{hash:016x}")
 }
 
+/// The file in which the box keeps `program`, beside the records of a sync.
+pub(crate) fn kept_name(program: &[u8]) -> String {
+    format!("run.{}", kind(program))
+}
+
 /// The script that runs `program` and has the box keep it. Its first argument is the program.
 pub(crate) fn keeping(program: &[u8], when: When) -> Vec<u8> {
     lean(&[&head(program, when), KEEP])

@@ -301,6 +301,7 @@ impl<'a> Flow<'a> {
         let known = self.send((&remote, &survey), &ours, held).await?;
         self.order.mirror.keep(known.clone())?;
         (self.known, self.renew, self.sent) = (Some(known), false, true);
+        self.belief = Belief::Kept;
         Ok(())
     }
 

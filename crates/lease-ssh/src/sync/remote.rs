@@ -15,6 +15,7 @@ use super::stream::{CHUNKS_MAX, Load, consume, packed, produce};
 use crate::box_root::BoxRoot;
 use crate::error::{Result, SshError};
 use crate::files::random_text;
+use crate::run::{kept_name, program};
 use crate::session::{End, Reply, Session};
 
 /// What the box says about itself.
@@ -224,8 +225,11 @@ impl<'a> Remote<'a> {
         let directory = format!(".lease/sync/in.{}", self.nonce);
         // On threads of their own, which a closed pipe ends.
         let (hand, taken) = std::sync::mpsc::sync_channel(CHUNKS_MAX);
-        let produced =
-            tokio::task::spawn_blocking(move || produce(&delta, union, &directory, hand));
+        let program = program(self.session.link.settings.log_bytes_max);
+        let produced = tokio::task::spawn_blocking(move || {
+            let kept = kept_name(&program);
+            produce(&delta, union, (&directory, (&kept, program)), hand)
+        });
         let consumed = tokio::task::spawn_blocking(move || {
             consume(&taken, File::from(writer), packing, meter)
         });

@@ -35,11 +35,12 @@ pub(super) fn lead_bytes(union_bytes: u64) -> u64 {
     union_bytes.next_multiple_of(512) + HEADERS_BYTES
 }
 
-/// Makes the stream for a directory of the sync's own on the box, relative to the lease's. It blocks.
+/// Makes the stream for a directory of the sync's own on the box, relative to the lease's. The program that will run
+/// commands comes along under its name. It blocks.
 pub(super) fn produce(
     delta: &Delta,
     union: Option<Vec<u8>>,
-    directory: &str,
+    (directory, program): (&str, (&str, Vec<u8>)),
     to: SyncSender<Vec<u8>>,
 ) -> io::Result<Written> {
     let mut chunks = Chunks { to, held: Vec::with_capacity(CHUNK_BYTES * 2) };
@@ -62,6 +63,7 @@ pub(super) fn produce(
         (&name("paths"), paths),
         (&name("directories"), directories),
         (&name("wrote"), wrote),
+        (&name(program.0), program.1),
         (&name("sealed"), Vec::new()),
     ])?)?;
     chunks.end()?;

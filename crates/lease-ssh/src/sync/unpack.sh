@@ -34,6 +34,10 @@ xargs -0 sh -c 'for path do
 done' lease <"$lease_sync/in.$2/retract" || exit 1
 cd "$lease_sync" || exit 1
 mv -f -- "in.$2/manifest" "in.$2/paths" "in.$2/directories" "in.$2/wrote" . || exit 1
+# The program that runs commands came along.
+for lease_file in "in.$2"/run.*; do
+  [ ! -e "$lease_file" ] || mv -f -- "$lease_file" . || exit 1
+done
 rm -rf -- log added.* gone.* list "in.$2"
 # What another client was told since stays for this one.
 if lease_told; then rm -f -- told; fi

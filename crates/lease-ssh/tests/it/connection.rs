@@ -1,6 +1,7 @@
 //! Logging in: what is pinned, what is refused, what is left behind.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 use lease_process::{Liveness, Pid, ProcessIdentity, liveness};
@@ -205,6 +206,33 @@ async fn a_missing_ssh_is_named() {
     settings.environment = vec![("PATH".into(), "/nonexistent".into())];
     let missing = Client::new(settings).connect(LEASE, &it.endpoint).await.unwrap_err();
     assert!(matches!(missing, SshError::SshMissing), "{missing:?}");
+    it.end().await;
+}
+
+#[tokio::test]
+async fn what_a_login_lacks_on_this_machine_is_told_before_there_is_a_key() {
+    const OTHER: &str = "lse-bbbbbbbbbbbbbbbbbbbb";
+    let it = Box::new().await;
+    let refused = |change: &dyn Fn(&mut Settings)| {
+        let mut settings = it.client.settings().clone();
+        change(&mut settings);
+        Client::new(settings).prepare(OTHER).unwrap_err()
+    };
+    let missing = refused(&|it| it.environment = vec![("PATH".into(), "/nonexistent".into())]);
+    assert!(matches!(missing, SshError::SshMissing), "{missing:?}");
+    let deep = it.at(&"r".repeat(100));
+    let long = refused(&|it| it.runtime.clone_from(&deep));
+    assert!(matches!(long, SshError::SocketPathTooLong { .. }), "{long:?}");
+    let open = it.at("open");
+    fs::create_dir(&open).unwrap();
+    fs::set_permissions(&open, fs::Permissions::from_mode(0o755)).unwrap();
+    let readable = refused(&|it| it.runtime.clone_from(&open));
+    assert!(matches!(readable, SshError::NotPrivate { .. }), "{readable:?}");
+    assert!(!it.at("keys").join(OTHER).exists());
+    // What was never there need not be given up.
+    let mut settings = it.client.settings().clone();
+    settings.runtime = deep;
+    Client::new(settings).forget(OTHER).await.unwrap();
     it.end().await;
 }
 
