@@ -45,12 +45,11 @@ pid_of() {
     pid=$(cat "$DIR/run/$1.pid" 2>/dev/null) || return 0
     if alive "$pid" && tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | grep -qF "$DIR/"; then echo "$pid"; fi
 }
-await() { # tenths of a second, then a command
-    local left=$1
+await() { # tenths of a second, then a command; a try that hangs counts for as long as it lasted
+    local end=$((SECONDS + 1 + $1 / 10))
     shift
     until "$@"; do
-        left=$((left - 1))
-        [ "$left" -gt 0 ] || return 1
+        [ "$SECONDS" -lt "$end" ] || return 1
         sleep 0.1
     done
 }
@@ -284,7 +283,12 @@ for daemon in $(daemons); do
     start "$daemon" || { tail -n 20 "$DIR"/log/* >&2; die "$daemon did not start"; }
     if [ "$daemon" = slurmdbd ]; then accounts || { tail -n 20 "$DIR"/log/* >&2; die 'no accounts'; }; fi
 done
-await 300 idle || { tail -n 20 "$DIR"/log/* >&2; die 'the nodes do not become idle'; }
+await 300 idle || {
+    tail -n 20 "$DIR"/log/* >&2
+    # Its own answer last: it tells nodes that are not ready from a program that does not answer.
+    SLURM_CONF=$CONF timeout 5 sinfo -N >&2 || echo "cluster.sh: $(command -v sinfo) ended with $?" >&2
+    die 'the nodes do not become idle'
+}
 echo ready
 while read -r verb name; do
     case $verb in
