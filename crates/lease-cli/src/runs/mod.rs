@@ -6,7 +6,8 @@
 //! STATE/runs/RUN/stdout.N           the last segments of up to 4 MiB, once the first 4 MiB are full
 //! ```
 //!
-//! What is written is on disk in order, so a killed recorder leaves a record without an end and everything up to then.
+//! What is written is on disk in order, so a killed recorder leaves a record without an end and everything up to then;
+//! behind the first 4 MiB, and while output comes without a pause, up to a second before.
 //! The newest 200 runs are kept.
 
 mod junit;

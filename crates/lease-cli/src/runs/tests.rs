@@ -76,6 +76,43 @@ fn a_killed_recorder_leaves_what_it_had() {
     assert_eq!(runs.stream(&record, Which::Stdout).unwrap().head, b"so far");
 }
 
+/// The numbers that the files of a stream's rest have.
+fn segments(runs: &Runs, record: &RunRecord) -> Vec<u64> {
+    let names = fs::read_dir(runs.directory.join(&record.id)).unwrap();
+    let number = |it: std::ffi::OsString| it.to_str()?.strip_prefix("stdout.")?.parse().ok();
+    let mut found: Vec<u64> = names.filter_map(|it| number(it.unwrap().file_name())).collect();
+    found.sort_unstable();
+    found
+}
+
+/// What a recorder holds back is written when the output pauses, and only what is to stay ever is.
+#[test]
+fn a_flood_is_written_where_it_pauses() {
+    let part = usize::try_from(PART_BYTES_MAX).unwrap();
+    let (_dir, runs) = store();
+    let mut writer = runs.begin(start(), AT).unwrap();
+    let bytes: Vec<u8> = (0..9 * part + 99).map(|it| u8::try_from(it % 251).unwrap()).collect();
+    let mut at = 0;
+    for pause in [part + 5, 4 * part + 7, 5 * part - 1, 5 * part + 3, 9 * part + 99] {
+        writer.stdout(&bytes[at..pause]);
+        writer.keep(Which::Stdout);
+        at = pause;
+        // As if it were killed here: another process reads what there is.
+        let record = runs.find("last").unwrap();
+        let recorded = runs.stream(&record, Which::Stdout).unwrap();
+        assert_eq!(recorded.head, bytes[..part], "{pause}");
+        assert!(bytes[..pause].ends_with(&recorded.tail), "{pause}");
+        assert!(recorded.tail.len() >= part.min(pause - part), "{pause}");
+        let shown = (recorded.head.len() + recorded.tail.len()) as u64;
+        assert_eq!(shown + recorded.left_out_bytes, pause as u64);
+        let last = (pause / part) as u64;
+        assert!(
+            segments(&runs, &record).iter().all(|it| (last - 1..=last).contains(it)),
+            "{pause}"
+        );
+    }
+}
+
 #[test]
 fn names_are_ids_their_beginnings_or_last() {
     let (_dir, runs) = store();

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use lease_core::{Claim, Timestamp};
 
 use super::stream::StreamWriter;
-use super::{FORMAT, RECORD, storage};
+use super::{FORMAT, RECORD, Which, storage};
 use crate::document::{LiftedLimits, RecorderProcess, RunPhases, RunRecord, RunStreams};
 use crate::durable;
 use crate::failure::Failure;
@@ -124,6 +124,19 @@ impl RunWriter {
         record(&mut self.stderr, bytes, &mut self.record.recording_failed);
     }
 
+    /// Has on disk what is recorded of a stream, while nothing more of it comes.
+    pub(crate) fn keep(&mut self, which: Which) {
+        let stream = match which {
+            Which::Stdout => &mut self.stdout,
+            Which::Stderr => &mut self.stderr,
+        };
+        if self.record.recording_failed.is_none()
+            && let Err(error) = stream.keep()
+        {
+            self.record.recording_failed = Some(note(&error));
+        }
+    }
+
     /// Says why nothing of the output is recorded.
     pub(crate) fn unrecorded(&mut self, why: &str) {
         self.record.recording_failed = Some(why.to_owned());
@@ -142,6 +155,8 @@ impl RunWriter {
 
     /// Ends the record.
     pub(crate) fn finish(mut self, now: Timestamp) -> Result<RunRecord, Failure> {
+        self.keep(Which::Stdout);
+        self.keep(Which::Stderr);
         self.record.finished_at = Some(now.into());
         self.record.stdout = self.stdout.summary();
         self.record.stderr = self.stderr.summary();

@@ -15,6 +15,7 @@ use crate::interrupt::Interrupts;
 use crate::runs::Which;
 use crate::session::attached::{Attached, ssh_failure};
 use crate::session::machine::First;
+use crate::session::out::Out;
 use crate::session::run::{Ended, conclude};
 use crate::session::stream::{Recorder, Tee, Unwritten};
 use crate::session::vigil::{Bond, Vigil};
@@ -44,7 +45,7 @@ impl Followers<'_> {
         unwritten: &Unwritten,
     ) -> Sinks<Writer, Writer> {
         let stdout: Writer =
-            if self.stdout { Box::new(tokio::io::stdout()) } else { Box::new(tokio::io::sink()) };
+            if self.stdout { Box::new(Out::open()) } else { Box::new(tokio::io::sink()) };
         let stderr: Writer =
             if self.stderr { Box::new(tokio::io::stderr()) } else { Box::new(tokio::io::sink()) };
         let tee = |to: Writer, which| -> Writer {

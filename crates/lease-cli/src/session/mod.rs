@@ -7,6 +7,7 @@ mod difference;
 mod fresh;
 mod job;
 mod machine;
+mod out;
 mod place;
 mod run;
 mod size;

@@ -20,6 +20,7 @@ use crate::runs::Which;
 use crate::session::attached::{Attached, ssh_failure};
 use crate::session::fresh::{Fresh, shown, tell_of};
 use crate::session::machine::First;
+use crate::session::out::Out;
 use crate::session::stream::{Recorder, Tee, Unwritten};
 use crate::session::vigil::{Bond, Over, Vigil};
 
@@ -193,8 +194,8 @@ pub(crate) async fn execute(
 pub(super) fn recorded(
     recorder: &Recorder,
     unwritten: &Unwritten,
-) -> Sinks<Tee<tokio::io::Stdout>, Tee<tokio::io::Stderr>> {
-    let (out, err) = (tokio::io::stdout(), tokio::io::stderr());
+) -> Sinks<Tee<Out>, Tee<tokio::io::Stderr>> {
+    let (out, err) = (Out::open(), tokio::io::stderr());
     let stdout = Tee::new(out, Which::Stdout, Arc::clone(recorder), Arc::clone(unwritten));
     let stderr = Tee::new(err, Which::Stderr, Arc::clone(recorder), Arc::clone(unwritten));
     Sinks::new(stdout, stderr)

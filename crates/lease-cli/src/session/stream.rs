@@ -61,6 +61,10 @@ impl<W: AsyncWrite + Unpin> AsyncWrite for Tee<W> {
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.to).poll_flush(cx);
         self.note(&flushed);
+        if flushed.is_ready() {
+            let mut recorder = self.recorder.lock().unwrap_or_else(PoisonError::into_inner);
+            recorder.keep(self.which);
+        }
         flushed
     }
 

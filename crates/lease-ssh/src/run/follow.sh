@@ -1,7 +1,7 @@
 # Prints what a command printed from given offsets on, until it has ended or, with "now", as far as it got; then ends
 # with the command's status, or with 222 when the record has more to say.
-# $1 records, $2 run id, $3 and $4 bytes of standard output and standard error to leave out, $5 "take" to end the
-# relays of an older connection, $6 "now" or "", $7 nonce of the line behind which the output begins.
+# $1 records, $2 run id, $3 and $4 bytes of standard output and standard error to leave out, $5 "take" to take the output
+# from an older connection, $6 "now" or "", $7 nonce of the line behind which the output begins.
 lease_job=$1/jobs/$2
 # Descriptor 2 is for what the command wrote to it, never for what a shell or a program has to say here.
 exec 4>&2 2>/dev/null
@@ -19,15 +19,22 @@ exec 9<&0
 ( cat <&9; kill -s KILL "$$" ) >/dev/null 4>&- 7<&- 8<&- &
 lease_watch=$!
 exec 9<&- </dev/null
-lease_pause=0.02
+lease_pause=0.02 lease_read=
 while :; do
   lease_done=$6
   if [ -e "$lease_job/end" ]; then lease_done=end; fi
   lease_alive "$lease_pid" "$lease_since" || lease_done=end
   if [ -n "$5" ]; then
     for lease_x in out err; do
-      read -r lease_r lease_t <"$lease_job/$lease_x.relay" || continue
-      if lease_alive "$lease_r" "$lease_t"; then kill -s USR2 "$lease_r"; fi
+      if read -r lease_r lease_t <"$lease_job/$lease_x.relay"; then
+        if lease_alive "$lease_r" "$lease_t"; then kill -s USR2 "$lease_r"; fi
+      elif read -r lease_r lease_t <"$lease_job/$lease_x.writer" && lease_alive "$lease_r" "$lease_t"; then
+        # The writer prints into a pipe whose reader may hang. What somebody else reads there is in the log as well.
+        case $lease_read in *" $lease_r "*) continue ;; esac
+        lease_read="$lease_read $lease_r "
+        true >"$lease_job/unrelayed"
+        cat <"/proc/$lease_r/fd/1" >/dev/null 4>&- 7<&- 8<&- &
+      fi
     done
   fi
   cat <&7 || exit 222

@@ -29,6 +29,10 @@ for lease_name in out err; do
   while read -r lease_value lease_word _; do
     case $lease_word in bytes) printf '%s_beyond=%s\n' "$lease_name" "$lease_value" ;; esac
   done 2>/dev/null <"$lease_file.beyond"
-  if read -r lease_value 2>/dev/null <"$lease_file.dropped"; then printf '%s_dropped=%s\n' "$lease_name" "$lease_value"; fi
+  [ ! -e "$lease_file.dropped" ] || {
+    lease_sum=0
+    while read -r lease_value; do lease_sum=$((lease_sum + lease_value)); done <"$lease_file.dropped"
+    printf '%s_dropped=%s\n' "$lease_name" "$lease_sum"
+  }
 done
 exit 0

@@ -68,6 +68,37 @@ exec 3>&1 4>&2 2>/dev/null
 # What a login shell printed is before these lines, and what the command prints behind them.
 [ -t 3 ] || { echo "lease-1 $lease_nonce started" >&3; echo "lease-1 $lease_nonce started" >&4; }
 [ -z "$lease_unlogged" ] || echo 'lease: the box has no room for a log of this command' >&4
+# What is done beside the answer, which comes first.
+lease_after() {
+  if [ "${lease_how:--}" != - ]; then
+    # Whoever comes next waits for this, and the one who waits for the status does not.
+    lease_nice=
+    ! command -v nice >/dev/null || lease_nice='nice'
+    $lease_nice /bin/sh "${lease_mark%/*}/look" "${lease_mark%/*}" "$lease_mark" "$lease_how"
+  fi
+  # Old logs go, never those of a command that runs or that somebody may still come back to. The guard and the status stay.
+  # This run is one of them, whether it has ended by now or not.
+  lease_keep=47
+  [ ! -e "$lease_job/out.status" ] || lease_keep=7
+  cd "${lease_job%/*}" || exit
+  set -- */setup.*
+  [ ! -e "$1" ] || find . -mindepth 2 -maxdepth 2 -name 'setup.*' -mmin +15 -exec rm -f -- {} +
+  set -- */out
+  [ "$#" -gt 64 ] || [ "$lease_keep" = 7 ] || exit 0
+  for lease_x do
+    lease_x=${lease_x%/out}
+    [ -e "$lease_x/end" ] || { read -r _ lease_pid lease_since <"$lease_x/start" && lease_alive "$lease_pid" "$lease_since"; } \
+      || true >"$lease_x/end"
+  done
+  lease_keep=$((lease_keep - $(find . -mindepth 2 -maxdepth 2 -name end ! -path "./${lease_job##*/}/*" ! -mmin +15 | wc -l)))
+  find . -mindepth 2 -maxdepth 2 -name end -mmin +15 -exec ls -1t {} + | while read -r lease_end; do
+    lease_keep=$((lease_keep - 1))
+    [ "$lease_keep" -lt 0 ] || continue
+    lease_x=${lease_end%/end}
+    mv -f -- "$lease_end" "$lease_x/swept"
+    rm -f -- "$lease_x"/out* "$lease_x"/err* "$lease_x/unrelayed"
+  done
+}
 lease_command() {
   (
     trap - HUP INT QUIT TERM PIPE
@@ -84,24 +115,26 @@ lease_command() {
   )
   lease_code=$?
   [ -z "$lease_setup" ] || rm -f -- "$lease_setup"
-  if [ "${lease_how:--}" != - ]; then
-    # Beside the answer: whoever comes next waits for it, and the one who waits for this status does not. That one comes
-    # first.
-    lease_nice=
-    ! command -v nice >/dev/null || lease_nice='nice'
-    echo 'look -' >"$lease_mark"
-    $lease_nice /bin/sh "${lease_mark%/*}/look" "${lease_mark%/*}" "$lease_mark" "$lease_how" </dev/null >/dev/null 2>&1 3>&- 4>&- 5>&- 6>&- &
-  fi
+  [ "${lease_how:--}" = - ] || echo 'look -' >"$lease_mark"
+  ( lease_after ) </dev/null >/dev/null 2>&1 3>&- 4>&- 5>&- 6>&- &
   # A status without its beginning and its newline is not read, so it need not be renamed into place.
   printf '=%s\n' "$lease_code" 1<>"$lease_job/exit"
 }
-# Logs one stream in $1 and relays it to standard output. The relay may die, and the command does not notice.
+# Logs one stream in $1 and prints it. At the limit the writer dies, having printed what it did not log.
+lease_log() {
+  ( lease_note "$1.writer"; trap - XFSZ; ulimit -f "$lease_log_blocks"; LC_ALL=C exec tee "$1" 2>"$1.said" ) || echo "$?" >"$1.status"
+}
+# Logs one stream in $1 and relays it to standard output. Who reads there may go, and the command does not notice.
 lease_stream() {
-  {
-    # At the limit the writer dies, having relayed what it did not log.
-    ( lease_note "$1.writer"; trap - XFSZ; ulimit -f "$lease_log_blocks"; LC_ALL=C exec tee "$1" 2>"$1.said" ) || echo "$?" >"$1.status"
-  } | ( trap - PIPE; lease_note "$1.relay"; exec cat )
-  lease_relayed=$?
+  lease_relayed=0
+  if [ -p /proc/self/fd/1 ] && [ -r /proc/self/fd/1 ]; then
+    # A reader that hangs can be replaced by whoever opens the pipe.
+    lease_log "$1"
+    [ ! -e "$lease_job/unrelayed" ] || lease_relayed=1
+  else
+    lease_log "$1" | ( trap - PIPE; lease_note "$1.relay"; exec cat )
+    lease_relayed=$?
+  fi
   lease_written=0
   [ ! -e "$1.status" ] || read -r lease_written <"$1.status"
   # Somebody does not want the rest of the stream: with us its reader goes, as in a local pipeline.
@@ -113,9 +146,11 @@ lease_stream() {
     ( lease_note "$1.writer"; lease_note "$1.relay"; exec dd bs=131072 ) 2>"$1.beyond"
     lease_relayed=$?
     [ "$lease_relayed" != 137 ] || return
+    # What it had read when it ended is nowhere.
+    [ "$lease_relayed" = 0 ] || echo 1 >"$1.dropped"
   fi
   if [ "$lease_written" != 0 ] && [ "$lease_relayed" != 0 ]; then
-    ( lease_note "$1.writer"; exec wc -c ) >"$1.dropped" || return
+    ( lease_note "$1.writer"; exec wc -c ) >>"$1.dropped" || return
   fi
   [ "$lease_relayed" = 0 ] || true >"$lease_job/unrelayed"
 }
@@ -130,35 +165,13 @@ lease_failed() {
 }
 if [ -n "$lease_logs" ]; then
   {
-    lease_command "$@" 6>&1 >&5 | lease_stream "$lease_job/err" >&4 3>&- 4>&- 5>&-
+    # By `exec`: of what is redirected for a function alone a shell keeps copies, which would hold the streams open.
+    { exec 6>&1 >&5; lease_command "$@"; } | lease_stream "$lease_job/err" >&4 3>&- 4>&- 5>&-
   } 5>&1 | lease_stream "$lease_job/out" >&3 3>&- 4>&-
 else
   lease_command "$@" 6>&4
 fi
 true >"$lease_job/end"
-# Old logs go, never those of a command that runs or that somebody may still come back to. The guard and the status stay.
-(
-  lease_keep=48
-  [ ! -e "$lease_job/out.status" ] || lease_keep=8
-  cd "${lease_job%/*}" || exit
-  set -- */setup.*
-  [ ! -e "$1" ] || find . -mindepth 2 -maxdepth 2 -name 'setup.*' -mmin +15 -exec rm -f -- {} +
-  set -- */out
-  [ "$#" -gt 64 ] || [ "$lease_keep" = 8 ] || exit 0
-  for lease_x do
-    lease_x=${lease_x%/out}
-    [ -e "$lease_x/end" ] || { read -r _ lease_pid lease_since <"$lease_x/start" && lease_alive "$lease_pid" "$lease_since"; } \
-      || true >"$lease_x/end"
-  done
-  lease_keep=$((lease_keep - $(find . -mindepth 2 -maxdepth 2 -name end ! -mmin +15 | wc -l)))
-  find . -mindepth 2 -maxdepth 2 -name end -mmin +15 -exec ls -1t {} + | while read -r lease_end; do
-    lease_keep=$((lease_keep - 1))
-    [ "$lease_keep" -lt 0 ] || continue
-    lease_x=${lease_end%/end}
-    mv -f -- "$lease_end" "$lease_x/swept"
-    rm -f -- "$lease_x"/out* "$lease_x"/err* "$lease_x/unrelayed"
-  done
-) </dev/null >/dev/null 2>&1 3>&- 4>&- &
 lease_status
 # The asker looks at the record then, and fetches what was not relayed.
 [ ! -e "$lease_job/unrelayed" ] || exit 222

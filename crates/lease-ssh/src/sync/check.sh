@@ -27,7 +27,8 @@ lease_seen() {
     # It may have gone in between.
     [ -e "$lease_open" ] || continue
     [ "$lease_what" = look ] || return 1
-    [ "$lease_pid" = - ] || kill -0 "$lease_pid" 2>/dev/null || [ ! -e "$lease_open" ] || return 1
+    # The number is written over a hyphen, and may be read while it is.
+    case $lease_pid in -*) ;; *) kill -0 "$lease_pid" 2>/dev/null || [ ! -e "$lease_open" ] || return 1 ;; esac
     lease_turns=$((lease_turns + 1))
     [ "$lease_turns" -lt 500 ] || return 1
     sleep 0.02 2>/dev/null || { sleep 1; lease_turns=$((lease_turns + 49)); }

@@ -7,7 +7,8 @@ LC_ALL=C; export LC_ALL
 lease_sync=$1 lease_caller=$4 lease_clock=fine
 [ "$3" = cnewer ] || lease_clock=whole
 cd "$1" || exit 1
-[ -z "$2" ] || printf 'look %s\n' "$$" >"$2" || exit 1
+# Written over what is there, so that nobody finds the mark empty meanwhile.
+[ -z "$2" ] || printf 'look %s\n' "$$" 1<>"$2" || exit 1
 [ -n "$4" ] || lease_lock || exit 1
 lease_leave() {
   [ -n "$lease_caller" ] || lease_unlock

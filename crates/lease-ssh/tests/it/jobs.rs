@@ -96,16 +96,11 @@ pub(crate) enum Victim {
     Master,
     /// The box's end of it.
     Server,
-    /// What relays standard output on the box.
-    OutRelay,
-    /// What relays standard error.
-    ErrRelay,
     /// What follows the log on the box for a client that came back.
     Follower,
 }
 
-const VICTIMS: [Victim; 5] =
-    [Victim::Server, Victim::OutRelay, Victim::ErrRelay, Victim::Follower, Victim::Master];
+const VICTIMS: [Victim; 3] = [Victim::Server, Victim::Follower, Victim::Master];
 
 /// Kills it, if it is there.
 pub(crate) async fn kill(it: &Box, run: &str, victim: Victim) -> bool {
@@ -116,8 +111,6 @@ pub(crate) async fn kill(it: &Box, run: &str, victim: Victim) -> bool {
     let pid = match victim {
         Victim::Master => master(it).await,
         Victim::Server => word("start", 1).and_then(parent),
-        Victim::OutRelay => word("out.relay", 0),
-        Victim::ErrRelay => word("err.relay", 0),
         Victim::Follower => follower(it, run),
     };
     pid.is_some_and(|pid| send(pid, Signal::KILL))

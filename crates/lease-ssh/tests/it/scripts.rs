@@ -3,12 +3,16 @@
 use std::fs::{self, File};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use lease_process::{Input, Limits, Output, Program, Stream, output};
 
-use crate::fixture::text;
+use tokio::io::AsyncReadExt as _;
+use tokio::net::unix::pipe::Receiver;
+
+use crate::fixture::{text, tool};
 
 const WRAPPER: &str =
     concat!(include_str!("../../src/run/alive.sh"), include_str!("../../src/run/wrapper.sh"));
@@ -137,16 +141,37 @@ async fn every_shell_runs_logs_and_follows_alike() {
     }
 }
 
+/// The wrapper, whose standard output is `to`.
+fn printing_to(it: &Machine, to: OwnedFd, (run, command): (&str, &str)) -> Program {
+    let work = it.at("box/work").display().to_string();
+    let args = [work.as_str(), run, "nonce", "", "", "sh", "-c", command];
+    it.program(WRAPPER, &args).stdout(Stream::File(Arc::new(File::from(to))))
+}
+
 #[tokio::test]
-async fn a_relay_that_dies_is_not_noticed_by_the_command() {
+async fn a_reader_that_goes_is_not_noticed_by_the_command() {
     for shell in SHELLS {
         let it = Machine::new(shell, &[]);
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
-        let work = it.at("box/work").display().to_string();
-        let args = [work.as_str(), "r", "nonce", "", "", "sh", "-c", "seq 30000; exit 5"];
-        let program = it.program(WRAPPER, &args);
-        let program = program.stdout(Stream::File(Arc::new(File::from(OwnedFd::from(writer)))));
+        let program = printing_to(&it, writer.into(), ("r", "seq 30000; exit 5"));
+        let ended = output(&program, Limits::default()).await.unwrap();
+        assert_eq!(ended.status.shell_code(), 5, "{shell}");
+        assert!(it.state("r").await.contains("exit=5"), "{shell}");
+        let followed = it.follow("r", ["0", "0"]).await;
+        assert!(followed.stdout == numbers().as_bytes(), "{shell}: {}", followed.stdout.len());
+        assert!(!it.at("box/.lease/jobs/r/out.relay").exists(), "{shell}: a process too many");
+    }
+}
+
+/// A channel that is no pipe cannot be opened a second time, so a process of its own relays to it.
+#[tokio::test]
+async fn a_relay_that_dies_is_not_noticed_by_the_command() {
+    for shell in SHELLS {
+        let it = Machine::new(shell, &[]);
+        let (reader, writer) = UnixStream::pair().unwrap();
+        drop(reader);
+        let program = printing_to(&it, writer.into(), ("r", "seq 30000; exit 5"));
         let ended = output(&program, Limits::default()).await.unwrap();
         // The asker is told to look at the record.
         assert_eq!(ended.status.shell_code(), 222, "{shell}");
@@ -155,6 +180,100 @@ async fn a_relay_that_dies_is_not_noticed_by_the_command() {
         let followed = it.follow("r", ["0", "0"]).await;
         let whole = numbers();
         assert!(followed.stdout == whole.as_bytes(), "{shell}: {}", followed.stdout.len());
+    }
+}
+
+/// What a connection does that is silent and not known to be dead. It holds a pipe's 64 KiB, or a socket's few hundred.
+#[tokio::test]
+async fn whoever_comes_back_takes_the_place_of_a_reader_that_hangs() {
+    for shell in SHELLS {
+        for is_pipe in [true, false] {
+            let it = Machine::new(shell, &[]);
+            let (hangs, to): (OwnedFd, OwnedFd) = if is_pipe {
+                let (reader, writer) = std::io::pipe().unwrap();
+                (reader.into(), writer.into())
+            } else {
+                let (reader, writer) = UnixStream::pair().unwrap();
+                (reader.into(), writer.into())
+            };
+            let command = "i=0; while [ $i -lt 9 ]; do seq 30000; i=$((i+1)); done; exit 5";
+            let program = printing_to(&it, to, ("r", command));
+            let logged = it.at("box/.lease/jobs/r/out");
+            let running = lease_process::spawn(&program).unwrap();
+            drop(program);
+            let began = lease_process::wait::until(
+                std::time::Duration::from_secs(20),
+                std::time::Duration::from_millis(10),
+                || fs::metadata(&logged).is_ok_and(|it| it.len() > 0),
+            );
+            assert!(began.await, "{shell}: nothing is logged");
+            let followed = it.follow("r", ["0", "0"]).await;
+            let whole = numbers().repeat(9);
+            assert!(followed.stdout == whole.as_bytes(), "{shell}: {}", followed.stdout.len());
+            assert_eq!(followed.status.shell_code(), 5, "{shell}");
+            assert_eq!(running.wait().await.unwrap().shell_code(), 222, "{shell}");
+            drop(hangs);
+        }
+    }
+}
+
+/// Whoever comes next waits for the look at what a command left; its own client does not.
+#[tokio::test]
+async fn a_command_has_ended_before_anybody_has_looked_at_what_it_left() {
+    for shell in SHELLS {
+        for without in [[].as_slice(), &["tee"]] {
+            let it = Machine::new(shell, without);
+            let sync = it.at("box/.lease/sync");
+            fs::create_dir_all(&sync).unwrap();
+            let held = sync.join("held");
+            tool("mkfifo", &[&held.display().to_string()]).await;
+            fs::write(sync.join("look"), "read -r _ <\"$1/held\"; rm -f \"$2\"\n").unwrap();
+            let work = it.at("box/work").display().to_string();
+            let args = [work.as_str(), "r", "nonce", "", "cnewer", "sh", "-c", "echo out; exit 5"];
+            let (reader, writer) = std::io::pipe().unwrap();
+            let program = it.program(WRAPPER, &args).stderr(Stream::Null);
+            let program = program.stdout(Stream::File(Arc::new(File::from(OwnedFd::from(writer)))));
+            let running = lease_process::spawn(&program).unwrap();
+            drop(program);
+            let mut reader = Receiver::from_owned_fd(reader.into()).unwrap();
+            let mut printed = Vec::new();
+            let read = reader.read_to_end(&mut printed);
+            let read = tokio::time::timeout(std::time::Duration::from_secs(20), read).await;
+            read.expect("the look holds the stream").unwrap();
+            assert_eq!(&printed[BEGINNING.len()..], b"out\n", "{shell}");
+            let mark = sync.join("open.r");
+            assert_eq!(fs::read_to_string(&mark).unwrap(), "look -\n", "{shell}");
+            let held = tokio::fs::write(&held, "\n");
+            tokio::time::timeout(std::time::Duration::from_secs(20), held).await.unwrap().unwrap();
+            let looked = lease_process::wait::until(
+                std::time::Duration::from_secs(20),
+                std::time::Duration::from_millis(10),
+                || !mark.exists(),
+            );
+            assert!(looked.await, "{shell}: nobody looked");
+            assert_eq!(running.wait().await.unwrap().shell_code(), 5, "{shell}");
+        }
+    }
+}
+
+/// Nobody knows how much of it the reader had, so it is told as missing.
+#[tokio::test]
+async fn what_is_beyond_the_log_is_counted_when_its_reader_has_gone() {
+    for shell in SHELLS {
+        let it = Machine::new(shell, &[]);
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let script = WRAPPER.replace("blocks=131072", "blocks=8");
+        let work = it.at("box/work").display().to_string();
+        let args = [work.as_str(), "r", "nonce", "", "", "sh", "-c", "seq 5000; exit 5"];
+        let program = it.program(&script, &args);
+        let program = program.stdout(Stream::File(Arc::new(File::from(OwnedFd::from(writer)))));
+        let ended = output(&program, Limits::default()).await.unwrap();
+        assert_eq!(ended.status.shell_code(), 222, "{shell}");
+        let state = it.state("r").await;
+        let dropped = state.lines().find_map(|it| it.strip_prefix("out_dropped="));
+        let dropped: u64 = dropped.expect("what is missing").parse().unwrap();
+        assert!(dropped > 0, "{shell}: {state}");
     }
 }
 

@@ -18,7 +18,7 @@ const STAT_BYTES: usize = 44;
 const RECORD_BYTES: usize = 4 + 1 + 1 + STAT_BYTES + 32;
 const DIRECTORY_BYTES: usize = 4 + 1 + STAT_BYTES + 4 + 4 + 4;
 /// From here on the hash is computed beside the reading.
-const PARALLEL_BYTES_MIN: usize = 1024 * 1024;
+const PARALLEL_BYTES_MIN: usize = 256 * 1024;
 
 pub(super) fn encode(all: &Records) -> Vec<u8> {
     let size = HEAD_BYTES
