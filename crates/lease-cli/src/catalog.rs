@@ -49,22 +49,6 @@ pub(crate) use external::{Trial, check as check_adapter, write_skeletons};
 /// The provider that is used when nothing else is said.
 pub(crate) const DEFAULT_PROVIDER: &str = "local";
 
-/// A provider as it can be asked for: whether it is in this build or not.
-#[derive(Debug)]
-struct Known {
-    name: &'static str,
-    feature: &'static str,
-}
-
-/// Providers that other builds, or later versions, have.
-const KNOWN: &[Known] = &[
-    Known { name: "local", feature: "local" },
-    Known { name: "hetzner", feature: "hetzner" },
-    Known { name: "fal", feature: "fal" },
-    Known { name: "slurm", feature: "slurm" },
-    Known { name: "external", feature: "external" },
-];
-
 /// A provider of this build, configured.
 #[derive(Debug)]
 pub(crate) struct Member {
@@ -124,7 +108,8 @@ pub(crate) fn is_here(provider: &str) -> bool {
     provider == "local"
 }
 
-/// What may be configured and asked for, whether the provider is in this build or not.
+/// What may be configured and asked for, whether the provider is in this build or not. The feature that builds it has its
+/// name.
 struct Offer {
     name: &'static str,
     built: bool,
@@ -248,34 +233,59 @@ pub(crate) fn resolve(name: &str) -> Result<&'static str, Failure> {
     if let Some(descriptor) = descriptors().iter().find(named) {
         return Ok(descriptor.name);
     }
-    let what = not_built_in(name).unwrap_or_else(|| {
-        let there: Vec<_> = descriptors().iter().map(|it| it.name).collect();
-        let hint = crate::config::nearest(name, there.iter().copied());
+    Err(missing(name).unwrap_or_else(|| {
+        let hint = crate::config::nearest(name, OFFERS.iter().map(|it| it.name));
         let hint = hint.map(|it| format!("; did you mean {it:?}?")).unwrap_or_default();
-        format!("there is no provider {name:?}{hint}; this build has: {}", listed(&there))
-    });
-    Err(Failure::invalid(what, "lease providers")
-        .meaning(crate::failure::Meaning::NothingCreated)
-        .kind("unsupported"))
+        let what = format!("there is no provider {name:?}{hint}; this build has: {}", listed());
+        Failure::invalid(what, "lease providers")
+            .meaning(crate::failure::Meaning::NothingCreated)
+            .kind("unsupported")
+    }))
+}
+
+/// The providers that other builds have, by name.
+pub(crate) fn not_built() -> impl Iterator<Item = &'static str> {
+    OFFERS.iter().filter(|it| !it.built).map(|it| it.name)
 }
 
 /// Says how to get a provider that is known and not in this build.
 pub(crate) fn not_built_in(name: &str) -> Option<String> {
-    let there: Vec<_> = descriptors().iter().map(|it| it.name).collect();
-    if there.contains(&name) {
-        return None;
-    }
-    if let Some(known) = KNOWN.iter().find(|it| it.name == name) {
-        return Some(format!(
-            "the provider {name:?} is not in this build, which has: {}; build it with `cargo build -p lease-cli --features {}`",
-            listed(&there),
-            known.feature
-        ));
-    }
-    None
+    let what = format!("{}; add it with `{}`", absent(name)?, install_with(name));
+    Some(what)
 }
 
-fn listed(names: &[&str]) -> String {
+/// The same as a failure, whose next command adds it.
+fn missing(name: &str) -> Option<Failure> {
+    let failure = Failure::invalid(absent(name)?, install_with(name));
+    Some(failure.meaning(crate::failure::Meaning::NothingCreated).kind("unsupported"))
+}
+
+fn absent(name: &str) -> Option<String> {
+    let known = not_built().any(|it| it == name);
+    known.then(|| format!("the provider {name:?} is not in this build, which has: {}", listed()))
+}
+
+/// The command that installs `lease` with the providers of this build and `name`, from its source directory: an install
+/// replaces the one before, so the others are named as well.
+pub(crate) fn install_with(name: &str) -> String {
+    let wanted =
+        |it: &&str| OFFERS.iter().any(|offer| offer.name == *it && offer.built) || *it == name;
+    install(&OFFERS.iter().map(|it| it.name).filter(wanted).collect::<Vec<_>>())
+}
+
+fn install(names: &[&str]) -> String {
+    const COMMAND: &str = "cargo install --path crates/lease-cli";
+    if names.len() == OFFERS.len() {
+        return format!("{COMMAND} --features full");
+    }
+    let (default, added): (Vec<&str>, Vec<&str>) =
+        names.iter().partition(|it| **it == DEFAULT_PROVIDER);
+    let without = if default.is_empty() { " --no-default-features" } else { "" };
+    format!("{COMMAND}{without} --features {}", added.join(","))
+}
+
+fn listed() -> String {
+    let names: Vec<_> = descriptors().iter().map(|it| it.name).collect();
     if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
@@ -372,6 +382,7 @@ mod hetzner {
     use super::{Member, host_keys, set};
     use crate::config::Settings;
     use crate::context::Base;
+    use crate::env::SystemClock;
     use crate::failure::Failure;
 
     pub(super) fn member(base: &Base<'_>, settings: &Settings) -> Result<Member, Failure> {
@@ -403,7 +414,8 @@ mod hetzner {
             _ => config.architecture,
         };
         let post = post(&DESCRIPTOR, &config.endpoint, token.as_ref());
-        let provider = HetznerProvider::open(config, Arc::new(HttpWire::default()))?;
+        let provider = HetznerProvider::open(config, Arc::new(HttpWire::default()))?
+            .with_clock(Arc::new(SystemClock));
         Ok(Member::new(provider, post))
     }
 
@@ -424,6 +436,7 @@ mod fal {
     use super::{Member, set};
     use crate::config::Settings;
     use crate::context::Base;
+    use crate::env::SystemClock;
     use crate::failure::Failure;
 
     pub(super) fn member(base: &Base<'_>, settings: &Settings) -> Result<Member, Failure> {
@@ -438,6 +451,53 @@ mod fal {
         set(&mut config.landing, settings.get("providers.fal.landing"));
         config.sector = settings.get("providers.fal.sector");
         let post = post(&DESCRIPTOR, &config.endpoint, key.as_ref());
-        Ok(Member::new(FalProvider::open(config, Arc::new(HttpWire::default()))?, post))
+        let provider = FalProvider::open(config, Arc::new(HttpWire::default()))?
+            .with_clock(Arc::new(SystemClock));
+        Ok(Member::new(provider, post))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(names: &[&str], expected: &str) {
+        assert_eq!(install(names), format!("cargo install --path crates/lease-cli{expected}"));
+    }
+
+    #[test]
+    fn the_command_that_adds_a_provider_takes_none_away() {
+        check(&["local", "hetzner"], " --features hetzner");
+        check(&["local", "hetzner", "slurm"], " --features hetzner,slurm");
+        check(&["fal"], " --no-default-features --features fal");
+        check(&OFFERS.iter().map(|it| it.name).collect::<Vec<_>>(), " --features full");
+        for name in not_built() {
+            let said = install_with(name);
+            let full = said.ends_with("full");
+            assert!(
+                full || descriptors().iter().all(|it| it.name == "local" || said.contains(it.name)),
+                "{said}"
+            );
+            assert!(full || said.contains(name), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_feature_has_the_name_of_its_provider() {
+        let manifest = include_str!("../Cargo.toml");
+        let features = manifest.split("[features]").nth(1).unwrap();
+        for it in OFFERS {
+            assert!(features.contains(&format!("\n{} = [", it.name)), "{}", it.name);
+        }
+        let quoted: Vec<_> = OFFERS.iter().map(|it| format!("{:?}", it.name)).collect();
+        assert!(features.contains(&format!("full = [{}]", quoted.join(", "))));
+        assert!(features.contains(&format!("default = [{DEFAULT_PROVIDER:?}]")));
+    }
+
+    #[test]
+    fn a_misspelt_provider_of_another_build_is_recognised() {
+        let failure = resolve("hetzer").unwrap_err().to_string();
+        assert!(failure.contains("did you mean \"hetzner\"?"), "{failure}");
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use lease_core::engine::Settings as Patience;
 use lease_core::store::fs::FsStore;
-use lease_core::{Claim, Clock as _, Engine, LeaseId, Store, Timestamp};
+use lease_core::{Claim, Clock as _, Engine, ErrorKind, LeaseId, Phase, Store, Timestamp};
 
 use crate::catalog::{self, Member};
 use crate::config::Settings;
@@ -98,6 +98,9 @@ impl<'a> Base<'a> {
 
     /// Everything for work on a tree. A setting of its repository that needs trust and has none is refused here.
     pub(crate) async fn open(self, flags: &[FlagValue]) -> Result<Context<'a>, Failure> {
+        for (name, meant) in self.environment.misspelt() {
+            self.output.note(&format!("{name} has no effect; did you mean {meant}?"));
+        }
         let settings = Settings::load(self.environment, flags, &self.trust()?)?;
         let made_with = Some(settings.clone());
         self.open_with(settings, made_with).await
@@ -172,6 +175,12 @@ impl<'a> Context<'a> {
         self.base.open_with(self.settings.with(setup), None).await.map(Some)
     }
 
+    /// Whether the record says that everything of the lease is gone. What fails after that is on this side only.
+    pub(crate) async fn is_released(&self, lease: &LeaseId) -> bool {
+        let claim = self.engine.store().load(lease).await;
+        claim.is_ok_and(|it| it.phase() == Phase::Released)
+    }
+
     /// The lease that a person means.
     pub(crate) async fn resolve(&self, name: &str) -> Result<LeaseId, Failure> {
         resolve(self.engine.store().as_ref(), name).await
@@ -211,5 +220,19 @@ pub(crate) fn patience(settings: &Settings, members: &[Member]) -> Patience {
 }
 
 async fn resolve(store: &dyn Store, name: &str) -> Result<LeaseId, Failure> {
-    lease_core::store::resolve(store, name).await.map_err(Failure::from)
+    let error = match lease_core::store::resolve(store, name).await {
+        Ok(lease) => return Ok(lease),
+        Err(error) => error,
+    };
+    let is_unknown = error.kind() == ErrorKind::NotFound;
+    let failure = Failure::from(error);
+    if !is_unknown {
+        return Err(failure);
+    }
+    let slugs = store.names().await.unwrap_or_default();
+    let near = crate::config::nearest(name, slugs.iter().map(|(_, slug)| slug.as_str()));
+    Err(match near {
+        Some(near) => failure.adding(&format!("; did you mean {near}?")),
+        None => failure,
+    })
 }

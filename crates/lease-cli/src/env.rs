@@ -43,13 +43,12 @@ pub(crate) const VARIABLES: &[Variable] = &[
     Variable { name: "NO_COLOR", about: "no colours and no moving progress, whatever its value" },
     Variable { name: "XDG_STATE_HOME", about: "parent of the state directory" },
     Variable { name: "XDG_CONFIG_HOME", about: "parent of the configuration directory" },
-    Variable { name: "XDG_RUNTIME_DIR", about: "parent of the directory for sockets" },
-    Variable { name: "HOME", about: "where the directories above are when they are not given" },
     Variable {
-        name: "TMPDIR",
-        about: "parent of the directory for sockets without XDG_RUNTIME_DIR",
+        name: "XDG_RUNTIME_DIR",
+        about: "parent of the directory for sockets; /tmp/lease-UID without it",
     },
-    Variable { name: "PATH", about: "where ssh, git and rsync are looked up" },
+    Variable { name: "HOME", about: "where the directories above are when they are not given" },
+    Variable { name: "PATH", about: "where ssh and git are looked up" },
     Variable {
         name: "SSH_AUTH_SOCK",
         about: "passed on to ssh to a login node, and to adapters, like everything",
@@ -140,6 +139,17 @@ impl Environment {
         names.filter(looks).map(str::to_owned).collect()
     }
 
+    /// What is set and has no effect, with the variable that was meant.
+    pub(crate) fn misspelt(&self) -> Vec<(String, &'static str)> {
+        let meant = |name: String| {
+            let ours = VARIABLES.iter().filter_map(|it| it.name.strip_prefix("LEASE_"));
+            let near = crate::config::nearest(name.strip_prefix("LEASE_")?, ours)?;
+            let meant = VARIABLES.iter().find(|it| it.name.strip_prefix("LEASE_") == Some(near))?;
+            Some((name, meant.name))
+        };
+        self.strangers().into_iter().filter_map(meant).collect()
+    }
+
     /// Every variable, for a program that must see what we see.
     pub(crate) fn all_variables(&self) -> &BTreeMap<OsString, OsString> {
         &self.variables
@@ -175,8 +185,8 @@ impl Environment {
 
     /// The directory of the records.
     pub(crate) fn state_dir(&self) -> Result<PathBuf, Failure> {
-        if let Some(given) = self.variable("LEASE_STATE_DIR") {
-            return self.absolute(Path::new(given));
+        if let Some(given) = self.named_directory("LEASE_STATE_DIR")? {
+            return Ok(given);
         }
         let below_home =
             if cfg!(target_os = "macos") { "Library/Application Support" } else { ".local/state" };
@@ -185,8 +195,8 @@ impl Environment {
 
     /// The directory of the user's configuration.
     pub(crate) fn config_dir(&self) -> Result<PathBuf, Failure> {
-        if let Some(given) = self.variable("LEASE_CONFIG_DIR") {
-            return self.absolute(Path::new(given));
+        if let Some(given) = self.named_directory("LEASE_CONFIG_DIR")? {
+            return Ok(given);
         }
         Ok(self.base("XDG_CONFIG_HOME", ".config", "LEASE_CONFIG_DIR")?.join("lease"))
     }
@@ -220,6 +230,20 @@ impl Environment {
             Failure::invalid(what, format!("export {remedy}=DIR")).kind("config")
         })?;
         Ok(home.join(below_home))
+    }
+
+    /// A directory variable of ours. A relative one would mean another place from each directory: leases would be lost from
+    /// sight, and keys would lie in a tree that is synced.
+    fn named_directory(&self, name: &str) -> Result<Option<PathBuf>, Failure> {
+        match self.variable(name).map(PathBuf::from) {
+            Some(given) if !given.is_absolute() => {
+                let given = given.display();
+                let what = format!("{name}={given} is not an absolute path");
+                Err(Failure::invalid(what, format!("export {name}=\"$PWD/{given}\""))
+                    .kind("config"))
+            }
+            given => Ok(given),
+        }
     }
 
     /// A directory variable; the base directory specification says that a relative one is ignored.
@@ -273,8 +297,18 @@ mod tests {
         check(&[("HOME", "/h"), ("XDG_STATE_HOME", "/x")], "/x/lease");
         check(&[("HOME", "/h"), ("XDG_STATE_HOME", "relative")], "/h/.local/state/lease");
         check(&[("HOME", "/h"), ("XDG_STATE_HOME", "/x"), ("LEASE_STATE_DIR", "/s")], "/s");
-        check(&[("HOME", "/h"), ("LEASE_STATE_DIR", "s")], "/tree/s");
         check(&[("HOME", "/h"), ("LEASE_STATE_DIR", "")], "/h/.local/state/lease");
+    }
+
+    #[test]
+    fn a_directory_of_ours_that_depends_on_the_current_one_is_refused() {
+        let variables = [("HOME", "/h"), ("LEASE_STATE_DIR", "s"), ("LEASE_CONFIG_DIR", "c")];
+        let environment = Environment::of(&variables, Path::new("/tree"));
+        assert_eq!(
+            environment.state_dir().unwrap_err().to_string(),
+            "lease: LEASE_STATE_DIR=s is not an absolute path; nothing was changed; run: export LEASE_STATE_DIR=\"$PWD/s\""
+        );
+        assert!(environment.config_dir().unwrap_err().to_string().contains("LEASE_CONFIG_DIR=c"));
     }
 
     #[test]
@@ -290,6 +324,9 @@ mod tests {
             Path::new("/"),
         );
         assert_eq!(environment.strangers(), ["LEASE_PROVDER"]);
+        assert_eq!(environment.misspelt(), [("LEASE_PROVDER".to_owned(), "LEASE_PROVIDER")]);
+        let others = [("LEASE_BOX", "1"), ("LEASE_SLURM_FIGURES", "1")];
+        assert_eq!(Environment::of(&others, Path::new("/")).misspelt(), []);
     }
 
     #[test]

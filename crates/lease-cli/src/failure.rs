@@ -2,14 +2,18 @@
 //! next command to type. One line on standard error, or the same as JSON.
 
 use std::error::Error as _;
-use std::fmt;
+use std::{fmt, io};
 
 use lease_core::engine::{AcquireFailure, Left};
 use lease_core::{Effect, Error, ErrorKind};
+use lease_ssh::SshError;
 
 use crate::document::ErrorDocument;
 use crate::exit::Exit;
 use crate::sealed::Untrusted;
+
+/// What helps where nothing is known of the command that was typed.
+pub(crate) const PROGRAM_HELP: &str = "lease --help";
 
 /// A failure that ends the program.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,6 +102,40 @@ impl Failure {
         self
     }
 
+    /// Points to the help of the command that was typed, where it pointed to that of the whole program.
+    #[must_use]
+    pub(crate) fn helped_by(self, help: &str) -> Self {
+        if self.next == PROGRAM_HELP { self.next(help) } else { self }
+    }
+
+    /// Adds to what happened.
+    #[must_use]
+    pub(crate) fn adding(mut self, words: &str) -> Self {
+        self.what.push_str(words);
+        self
+    }
+
+    /// What is wrong on this machine between here and a box, with the command that mends it, where there is one.
+    pub(crate) fn mended(error: &SshError) -> Option<(String, String)> {
+        if let SshError::NotPrivate { path, mode, wanted } = error {
+            let path = path.display();
+            let what = format!("{path} has mode {mode:03o}, and others may not read or write it");
+            return Some((what, format!("chmod {wanted:o} {path}")));
+        }
+        if let SshError::Storage { path, source, .. } = error {
+            let (name, what) = (path.display(), error.to_string());
+            return match (source.kind(), path.parent()) {
+                (io::ErrorKind::NotFound, Some(parent)) if !parent.exists() => {
+                    Some((what, format!("mkdir -m 700 -p {}", parent.display())))
+                }
+                (io::ErrorKind::PermissionDenied, _) => Some((what, format!("ls -ld {name}"))),
+                _ => None,
+            };
+        }
+        let is_too_long = matches!(error, SshError::SocketPathTooLong { .. });
+        is_too_long.then(|| (error.to_string(), "unset XDG_RUNTIME_DIR".to_owned()))
+    }
+
     /// Replaces the exit code.
     #[must_use]
     pub(crate) fn exit_with(mut self, exit: Exit) -> Self {
@@ -167,7 +205,13 @@ impl From<Error> for Failure {
             Some(it) => (format!("lease trust {}", it.file.display()), "untrusted"),
             None => (next_for(error.kind()).to_owned(), error.kind().name()),
         };
-        Self { what: with_causes(&error), meaning, next, exit, kind, lease: None }
+        let here =
+            error.source().and_then(|it| it.downcast_ref::<SshError>()).and_then(Self::mended);
+        let (what, next) = match here {
+            Some((what, next)) => (format!("{}: {what}", error.operation()), next),
+            None => (with_causes(&error), next),
+        };
+        Self { what, meaning, next, exit, kind, lease: None }
     }
 }
 
@@ -270,6 +314,17 @@ mod tests {
     }
 
     #[test]
+    fn a_wrong_mode_is_mended_by_the_next_command() {
+        let path = "/s/keys".into();
+        let source = SshError::NotPrivate { path, mode: 0o755, wanted: 0o700 };
+        let error = Error::harmless(ErrorKind::Storage, "make the key pair", source.to_string());
+        assert_eq!(
+            Failure::from(error.with_source(source)).to_string(),
+            "lease: make the key pair: /s/keys has mode 755, and others may not read or write it; nothing was changed; run: chmod 700 /s/keys"
+        );
+    }
+
+    #[test]
     fn causes_are_told_once() {
         let inner = Error::harmless(ErrorKind::Corrupt, "read the journal", "line 3 is torn");
         let outer = Error::harmless(
@@ -277,7 +332,7 @@ mod tests {
             "read the lease",
             "read the journal: line 3 is torn",
         )
-        .with_source(inner.with_source(std::io::Error::other("new words")));
+        .with_source(inner.with_source(io::Error::other("new words")));
         assert_eq!(
             with_causes(&outer),
             "read the lease: read the journal: line 3 is torn: new words"

@@ -33,7 +33,7 @@ fn main() -> ExitCode {
     let environment = Environment::read();
     let cli = match args::parse(environment.arguments()) {
         Parsed::Command(cli) => cli,
-        Parsed::Text(text) => return ExitCode::from(output::print_text(&text)),
+        Parsed::Text(text) => return output::print_text(&text).into(),
         Parsed::Wrong { failure, json } => {
             let exit = failure.exit();
             output::report_failure(&failure, json);
@@ -42,7 +42,8 @@ fn main() -> ExitCode {
     };
     let output = Output::new(&cli.global, &environment);
     output::start_log(&environment, &cli.global);
-    let result = run(&cli, &environment, &output);
+    let result = run(&cli, &environment, &output)
+        .map_err(|failure| failure.helped_by(&args::help_for(environment.arguments())));
     match result {
         Ok(exit) => exit.into(),
         Err(failure) => {

@@ -35,6 +35,5 @@ pub(crate) fn write_skeletons(
 }
 
 fn missing() -> Failure {
-    let what = super::not_built_in("external").unwrap_or_default();
-    Failure::invalid(what, "lease providers").kind("unsupported")
+    super::missing("external").unwrap_or_else(|| Failure::tool("this build has no adapters"))
 }

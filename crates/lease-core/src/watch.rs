@@ -56,6 +56,12 @@ impl Guardian for NoGuardian {
 pub trait Observer: fmt::Debug + Send + Sync {
     /// Hears one notice.
     fn notice(&self, lease: &LeaseId, notice: &Notice<'_>);
+
+    /// Hears that the engine waits before it asks a provider again while there is no lease yet: what for, and how long it
+    /// has waited for this so far. Whoever shows nothing of that need not do anything.
+    fn waiting(&self, what: &str, so_far: Duration) {
+        let _ = (what, so_far);
+    }
 }
 
 /// An observer that hears nothing.
@@ -96,7 +102,7 @@ pub enum Notice<'a> {
     },
     /// The lease changed its phase.
     Phase(Phase),
-    /// The engine waits before it looks again.
+    /// The engine waits before it looks or asks again.
     Waiting {
         /// What for.
         what: &'a str,

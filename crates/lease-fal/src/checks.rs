@@ -1,7 +1,10 @@
 //! Everything that would fail later, looked at beforehand. Nothing here changes anything.
 
+use std::time::Duration;
+
 use lease_core::provider::{Check, Verdict};
-use lease_core::{Error, ErrorKind};
+use lease_core::{Error, ErrorKind, Timestamp};
+use tokio::time::timeout;
 
 use crate::api::{Api, Credit};
 use crate::error::FalError;
@@ -17,24 +20,29 @@ const CREDIT: &str = "credit";
 /// What an instance needs in credit, in dollars (third party).
 const CREDIT_MIN: f64 = 500.0;
 
+/// How long the first answer is waited for, and then all others together. Whoever asks for a check-up wants to hear of a
+/// network that is not there before giving up.
+const ANSWER_TIME_MAX: Duration = Duration::from_secs(14);
+
 /// The one thing that can be said without a key.
 pub(crate) fn no_key() -> Check {
     Check::new(KEY, Verdict::Problem, FalError::NoKey.to_string())
 }
 
-/// Everything that a person should know.
-pub(crate) async fn all(api: &Api) -> Vec<Check> {
-    let billing = match api.billing(Credit::Shown).await {
-        Ok(billing) => billing,
-        // A key that may not see the balance may still see the name.
-        Err(_) => match api.billing(Credit::Hidden).await {
-            Ok(billing) => billing,
-            Err(error) => return vec![refused(&error)],
-        },
+/// Everything that a person should know. `now` is what our clock shows, if it is to be compared.
+pub(crate) async fn all(api: &Api, now: Option<Timestamp>) -> Vec<Check> {
+    let clock = || now.and_then(|now| api.client.clock_check(now));
+    let billing = match timeout(ANSWER_TIME_MAX, billing(api)).await {
+        Ok(Ok(billing)) => billing,
+        Ok(Err(error)) if is_silence(&error) => return vec![silent(api, error.message())],
+        Ok(Err(error)) => return [refused(&error)].into_iter().chain(clock()).collect(),
+        Err(_elapsed) => return vec![late(api)],
     };
-    let (compute, live) = compute(api).await;
-    vec![
-        Check::new(KEY, Verdict::Ok, "fal accepts the key"),
+    let counted = timeout(ANSWER_TIME_MAX, compute(api)).await;
+    let (compute, live) = counted.unwrap_or_else(|_elapsed| (late(api), 0));
+    let mut checks = vec![Check::new(KEY, Verdict::Ok, "fal accepts the key")];
+    checks.extend(clock());
+    checks.extend([
         account(&billing),
         compute,
         credit(billing.credits.as_ref(), live),
@@ -43,7 +51,35 @@ pub(crate) async fn all(api: &Api) -> Vec<Check> {
             Verdict::Warning,
             "fal has no expiry and tops the balance up, so a machine that nobody ends costs money for ever; leave the reaper running",
         ),
-    ]
+    ]);
+    checks
+}
+
+async fn billing(api: &Api) -> Result<Billing, Error> {
+    match api.billing(Credit::Shown).await {
+        // A key that may not see the balance may still see the name.
+        Err(error) if !is_silence(&error) => api.billing(Credit::Hidden).await,
+        shown => shown,
+    }
+}
+
+/// Whether nobody answered, as against a refusal and an answer that says when to come back.
+fn is_silence(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Timeout)
+        && error.asked_to_wait().is_none()
+}
+
+fn silent(api: &Api, why: &str) -> Check {
+    let detail = format!(
+        "{why}; check the network, a proxy, and the setting providers.fal.endpoint; run: curl -sS -o /dev/null {}",
+        api.client.endpoint().origin()
+    );
+    Check::new("api", Verdict::Problem, detail)
+}
+
+fn late(api: &Api) -> Check {
+    let host = api.client.endpoint().host();
+    silent(api, &format!("{host} did not answer within {ANSWER_TIME_MAX:?}"))
 }
 
 fn refused(error: &Error) -> Check {

@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use lease_core::journal::Disposition;
 use lease_core::provider::Check;
 use lease_core::{
-    Candidate, Created, Descriptor, Error, ErrorKind, Held, Intent, Inventory, Owned, Provider,
-    ResourceId, Result, Scope, Sighting, Size, Spec, Template, Timestamp,
+    Candidate, Clock, Created, Descriptor, Error, ErrorKind, Held, Intent, Inventory, Owned,
+    Provider, ResourceId, Result, Scope, Sighting, Size, Spec, Template, Timestamp,
 };
 use lease_http::{Client, Credential, Wire};
 
@@ -32,6 +32,7 @@ pub struct FalProvider {
     descriptor: Descriptor,
     login: Login,
     access: Option<Access>,
+    clock: Option<Arc<dyn Clock>>,
 }
 
 /// The interface, and what tells its key from another.
@@ -72,7 +73,14 @@ impl FalProvider {
             }
         };
         let (descriptor, login) = (descriptor(&config), Login::new(&config));
-        Ok(Self { config, descriptor, login, access })
+        Ok(Self { config, descriptor, login, access, clock: None })
+    }
+
+    /// Gives it the clock that `doctor` compares with the dates of fal's answers.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = Some(clock);
+        self
     }
 
     fn access(&self, operation: &'static str) -> Result<&Access> {
@@ -223,7 +231,7 @@ impl Provider for FalProvider {
 
     async fn doctor(&self) -> Result<Vec<Check>> {
         Ok(match &self.access {
-            Some(access) => checks::all(&access.api).await,
+            Some(access) => checks::all(&access.api, self.clock.as_ref().map(|it| it.now())).await,
             None => vec![checks::no_key()],
         })
     }

@@ -4,7 +4,8 @@ use std::fmt;
 use std::time::Duration;
 
 use http::{Method, StatusCode};
-use lease_core::{Error, Result};
+use lease_core::provider::Check;
+use lease_core::{Error, Result, Timestamp};
 use lease_http::{Answer, Call, Client, Failure, RateLimit};
 use serde_json::{Value, json};
 
@@ -41,6 +42,16 @@ impl Api {
     /// The origin that calls go to.
     pub(crate) fn origin(&self) -> &str {
         self.client.endpoint().origin()
+    }
+
+    /// Where calls go, for people.
+    pub(crate) fn host(&self) -> &str {
+        self.client.endpoint().host()
+    }
+
+    /// Whether the interface's clock agrees with ours, once it answered.
+    pub(crate) fn clock_check(&self, now: Timestamp) -> Option<Check> {
+        self.client.clock_check(now)
     }
 
     async fn send(&self, call: Call) -> std::result::Result<Answer, Failure> {

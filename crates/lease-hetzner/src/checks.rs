@@ -1,7 +1,10 @@
 //! Everything that would fail later, looked at beforehand. Nothing here changes anything.
 
-use lease_core::ErrorKind;
+use std::time::Duration;
+
 use lease_core::provider::{Check, Verdict};
+use lease_core::{Error, ErrorKind};
+use tokio::time::timeout;
 
 use crate::api::Api;
 use crate::catalog::{self, Choice};
@@ -13,24 +16,41 @@ use crate::refusal::{self, Asked};
 
 const DOCTOR: &str = "check the project";
 
+/// How long the first answer is waited for, and then all others together. Whoever asks for a check-up wants to hear of a
+/// network that is not there before giving up.
+const ANSWER_TIME_MAX: Duration = Duration::from_secs(14);
+
 /// Everything that a person should know.
 pub(crate) async fn all(
     provider: &HetznerProvider,
     api: &Api,
     config: &HetznerConfig,
 ) -> Vec<Check> {
-    let account = provider.account(api).await;
-    let reads = match &account {
-        Ok(_) => Check::new("token", Verdict::Ok, "the token may read"),
-        Err(error) => Check::new("token", Verdict::Problem, error.to_string()),
+    let account = match timeout(ANSWER_TIME_MAX, provider.account(api)).await {
+        Ok(Ok(account)) => account,
+        Ok(Err(error)) if is_silence(&error) => return vec![silent(api, error.message())],
+        Ok(Err(error)) => {
+            let name = if error.kind() == ErrorKind::Denied { "token" } else { "api" };
+            let refused = Check::new(name, Verdict::Problem, error.to_string());
+            return [refused].into_iter().chain(clock(provider, api)).collect();
+        }
+        Err(_elapsed) => return vec![late(api)],
     };
-    let mut checks = vec![reads];
-    if let Ok(account) = account {
-        checks.push(write(api).await);
-        checks.push(project(&account));
-        checks.push(catalogue(provider, api, config).await);
-        checks.push(image(api, config).await);
-        checks.push(addresses(api).await);
+    let mut checks = vec![Check::new("token", Verdict::Ok, "the token may read")];
+    checks.extend(clock(provider, api));
+    let questions = async {
+        tokio::join!(
+            write(api),
+            catalogue(provider, api, config),
+            image(api, config),
+            addresses(api)
+        )
+    };
+    match timeout(ANSWER_TIME_MAX, questions).await {
+        Ok((write, catalogue, image, addresses)) => {
+            checks.extend([write, project(&account), catalogue, image, addresses]);
+        }
+        Err(_elapsed) => checks.extend([project(&account), late(api)]),
     }
     checks.push(Check::new(
         "limits",
@@ -39,6 +59,28 @@ pub(crate) async fn all(
     ));
     checks.push(rate(api, config));
     checks
+}
+
+/// Whether nobody answered, as against a refusal and an answer that says when to come back.
+fn is_silence(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Timeout)
+        && error.asked_to_wait().is_none()
+}
+
+fn silent(api: &Api, why: &str) -> Check {
+    let detail = format!(
+        "{why}; check the network, a proxy, and the setting providers.hetzner.endpoint; run: curl -sS -o /dev/null {}",
+        api.origin()
+    );
+    Check::new("api", Verdict::Problem, detail)
+}
+
+fn late(api: &Api) -> Check {
+    silent(api, &format!("{} did not answer within {ANSWER_TIME_MAX:?}", api.host()))
+}
+
+fn clock(provider: &HetznerProvider, api: &Api) -> Option<Check> {
+    api.clock_check(provider.now()?)
 }
 
 /// Whether the token may write: the refusal of a token that may only read comes before the search for what does not

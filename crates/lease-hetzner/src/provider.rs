@@ -8,7 +8,7 @@ use lease_core::error::Effect;
 use lease_core::journal::Disposition;
 use lease_core::provider::Check;
 use lease_core::{
-    Candidate, Created, Descriptor, Error, ErrorKind, Found, Held, Intent, Inventory, Owned,
+    Candidate, Clock, Created, Descriptor, Error, ErrorKind, Found, Held, Intent, Inventory, Owned,
     Provider, ResourceId, Result, Scope, Secret, Sighting, Size, Spec, Template, Timestamp,
 };
 use lease_http::{Answer, Client, Credential, Failure, Wire};
@@ -48,6 +48,7 @@ pub struct HetznerProvider {
     api: Option<Api>,
     /// What stands for the project while it has no name: a digest of the token.
     token_account: String,
+    clock: Option<Arc<dyn Clock>>,
 }
 
 impl HetznerProvider {
@@ -66,7 +67,20 @@ impl HetznerProvider {
         let token = config.token.as_ref().map(Secret::expose).unwrap_or_default();
         let digest = blake3::hash(token.as_bytes()).to_hex();
         let token_account = digest.chars().take(TOKEN_DIGITS).collect();
-        Ok(Self { descriptor: descriptor::descriptor(&config), api, token_account, config })
+        let descriptor = descriptor::descriptor(&config);
+        Ok(Self { descriptor, api, token_account, config, clock: None })
+    }
+
+    /// Gives it the clock that `doctor` compares with the dates of Hetzner's answers.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = Some(clock);
+        self
+    }
+
+    /// What our clock shows, if there is one to compare.
+    pub(crate) fn now(&self) -> Option<Timestamp> {
+        self.clock.as_ref().map(|it| it.now())
     }
 
     fn api(&self, operation: &'static str) -> Result<&Api> {

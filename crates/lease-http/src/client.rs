@@ -1,13 +1,15 @@
 //! Turns a call into one request with the credential on it, and what comes back into an answer or a failure.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, header};
-use lease_core::{Error, ErrorKind, Secret};
+use lease_core::provider::Check;
+use lease_core::{Error, ErrorKind, Secret, Timestamp};
 use tokio::time::{Instant, timeout};
 
+use crate::clock::{self, Told};
 use crate::heading::Heading;
 use crate::{Answer, Call, Endpoint, Failure, Redactor, Wire, WireError};
 
@@ -37,6 +39,7 @@ pub struct Client {
     endpoint: Endpoint,
     authorization: Option<HeaderValue>,
     redactor: Arc<Redactor>,
+    told: Arc<Mutex<Option<Told>>>,
 }
 
 impl Client {
@@ -51,7 +54,7 @@ impl Client {
     ) -> Result<Self, Error> {
         let redactor = Arc::new(Redactor::new(credential.map(|it| &it.secret)));
         let authorization = credential.map(authorization).transpose()?;
-        Ok(Self { wire, endpoint, authorization, redactor })
+        Ok(Self { wire, endpoint, authorization, redactor, told: Arc::default() })
     }
 
     /// Where calls go.
@@ -62,6 +65,13 @@ impl Client {
     /// What removes this client's credential from text.
     pub fn redactor(&self) -> &Redactor {
         &self.redactor
+    }
+
+    /// Compares our clock with the other side's, as far as the `Date` of its last answer says (RFC 9110, section 6.6.1);
+    /// `None` before the first answer, and where answers have no date. `now` is what our clock shows.
+    pub fn clock_check(&self, now: Timestamp) -> Option<Check> {
+        let told = *self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(clock::compare(self.endpoint.host(), told?.by_now(), now))
     }
 
     /// Sends the call once.
@@ -114,11 +124,16 @@ impl Client {
 
     fn judge(&self, call: &Call, response: Response<Bytes>) -> Result<Answer, Failure> {
         let (head, body) = response.into_parts();
+        let heading = Heading::read(head.status, &head.headers, &self.redactor);
+        if let Some(date_secs) = heading.date_secs {
+            let told = Told::just_now(date_secs);
+            *self.told.lock().unwrap_or_else(PoisonError::into_inner) = Some(told);
+        }
         let answer = Answer {
             operation: call.operation(),
             method: call.method().clone(),
             status: head.status,
-            heading: Heading::read(head.status, &head.headers, &self.redactor),
+            heading,
             body,
             redactor: Arc::clone(&self.redactor),
         };

@@ -12,6 +12,7 @@ use url::{Host, Url};
 /// use lease_http::Endpoint;
 /// let endpoint: Endpoint = "https://api.example.com/v1/".parse()?;
 /// assert_eq!(endpoint.origin(), "https://api.example.com");
+/// assert_eq!(endpoint.host(), "api.example.com");
 /// assert_eq!(endpoint.to_string(), "https://api.example.com/v1");
 /// # Ok::<(), lease_core::Error>(())
 /// ```
@@ -25,6 +26,11 @@ impl Endpoint {
     /// Scheme, host and the port if it is not the scheme's own. This is what a scope names.
     pub fn origin(&self) -> &str {
         &self.origin
+    }
+
+    /// The host and the port if it is not the scheme's own, for people.
+    pub fn host(&self) -> &str {
+        self.origin.split_once("://").map_or(&self.origin, |(_, host)| host)
     }
 
     /// The path that every call begins with, without a slash at the end; empty for the root.

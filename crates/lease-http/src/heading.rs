@@ -31,6 +31,8 @@ pub(crate) struct Heading {
     pub(crate) retry_after: Option<Duration>,
     pub(crate) correlation_id: Option<String>,
     pub(crate) content_type: Option<String>,
+    /// When the other side made the answer, by its own clock, in seconds since the Unix epoch.
+    pub(crate) date_secs: Option<u64>,
 }
 
 impl Heading {
@@ -56,6 +58,7 @@ impl Heading {
             correlation_id: excerpt(&HeaderName::from_static("x-correlation-id"))
                 .or_else(|| excerpt(&HeaderName::from_static("x-request-id"))),
             content_type: excerpt(&header::CONTENT_TYPE),
+            date_secs: date,
         }
     }
 }

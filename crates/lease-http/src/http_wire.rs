@@ -7,7 +7,7 @@
 //! * TLS by rustls with ring, trusting what the platform trusts. On Linux those are the files of the distribution, or of
 //!   `SSL_CERT_FILE` and `SSL_CERT_DIR`, which the library that loads them reads from the environment.
 
-use std::error::Error as _;
+use std::error::Error;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -94,10 +94,13 @@ impl HttpWire {
             return Err(WireError::not_sent(why));
         }
         let client = if is_read(request.method()) { &clients.reads } else { &clients.mutations };
+        let host = request.uri().authority().map(ToString::to_string).unwrap_or_default();
         let request = reqwest::Request::try_from(request)
             .map_err(|error| WireError::not_sent(describe(error)).with_kind(ErrorKind::Invalid))?;
         let sent = timeout_at(by, client.execute(request)).await;
-        let answer = sent.map_err(|_| too_late("there was no answer"))?.map_err(unanswered)?;
+        let answer = sent
+            .map_err(|_| too_late(&format!("there was no answer from {host}")))?
+            .map_err(|error| unanswered(error, &host))?;
         let read = timeout_at(by, self.read(answer)).await;
         read.map_err(|_| too_late("the answer was not complete"))?
     }
@@ -190,12 +193,16 @@ fn too_late(what: &str) -> WireError {
 }
 
 /// The failure of a request that got no head of an answer. Only what failed while connecting was provably not sent.
-fn unanswered(error: reqwest::Error) -> WireError {
+fn unanswered(error: reqwest::Error, host: &str) -> WireError {
     let kind = if error.is_timeout() { ErrorKind::Timeout } else { ErrorKind::Unavailable };
-    let is_unconnected = error.is_connect();
-    let message = describe(error);
-    let failed =
-        if is_unconnected { WireError::not_sent(message) } else { WireError::lost(message) };
+    let failed = if error.is_connect() {
+        // Why there is no connection is said by the last cause; the others say only that there is none.
+        let why = causes(&error).last().map(ToString::to_string);
+        let why = why.unwrap_or_else(|| error.without_url().to_string());
+        WireError::not_sent(format!("{host} cannot be reached: {why}"))
+    } else {
+        WireError::lost(format!("no answer from {host}: {}", describe(error)))
+    };
     failed.with_kind(kind)
 }
 
@@ -207,12 +214,17 @@ fn broken_off(error: reqwest::Error) -> WireError {
 fn describe(error: reqwest::Error) -> String {
     let error = error.without_url();
     let mut text = error.to_string();
-    let mut cause = error.source();
-    for _ in 0..CAUSES_MAX {
-        let Some(it) = cause else { break };
+    for it in causes(&error) {
         text.push_str(": ");
         text.push_str(&it.to_string());
-        cause = it.source();
     }
     text
+}
+
+/// What led to it, the nearest first.
+fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
+    fn next<'a>(it: &&'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
+        (*it).source()
+    }
+    std::iter::successors(error.source(), next).take(CAUSES_MAX)
 }

@@ -6,6 +6,7 @@
 mod answer;
 mod call;
 mod client;
+mod clock;
 mod endpoint;
 mod failure;
 mod heading;

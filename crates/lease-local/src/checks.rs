@@ -15,7 +15,7 @@ use crate::error::LocalError;
 use crate::sshd;
 
 /// How long a program may take to say its version.
-const ANSWER_TIME_MAX: Duration = Duration::from_secs(20);
+const ANSWER_TIME_MAX: Duration = Duration::from_secs(10);
 
 const FREE_BYTES_MIN: u64 = 16 * 1024 * 1024;
 const FREE_BYTES_COMFORTABLE: u64 = 1024 * 1024 * 1024;
@@ -29,18 +29,12 @@ pub(crate) async fn essential(config: &LocalConfig, root: &Path) -> Vec<Check> {
 /// Everything that a person should know.
 pub(crate) async fn all(config: &LocalConfig, root: &Path) -> Vec<Check> {
     let mut checks = essential(config, root).await;
-    checks.push(client(config).await);
     if config.is_root() {
         checks.push(privilege_separation());
     }
     checks.push(namespace(config).await);
     checks.push(search_path(config));
-    for (tool, loss) in [
-        ("git", "a working tree cannot be told from its build output"),
-        ("tar", "files cannot be copied"),
-    ] {
-        checks.push(tool_check(config, tool, loss).await);
-    }
+    checks.push(archiver(config).await);
     checks
 }
 
@@ -80,47 +74,39 @@ async fn server(config: &LocalConfig) -> Check {
         Err(error) => return Check::new("sshd", Verdict::Problem, error.to_string()),
     };
     versioned(
-        "sshd",
         &program.display().to_string(),
         says(Program::new(&program).arg("-V")).await.as_deref(),
     )
 }
 
-async fn client(config: &LocalConfig) -> Check {
-    match says(with_path(Program::new("ssh"), config).arg("-V")).await {
-        None => Check::new(
-            "ssh",
-            Verdict::Problem,
-            "there is no ssh on the PATH; on Debian: `sudo apt-get install openssh-client`",
-        ),
-        said => versioned("ssh", "ssh", said.as_deref()),
-    }
-}
-
-fn versioned(name: &str, program: &str, said: Option<&str>) -> Check {
+/// ssh itself is not looked at here: whoever logs in to boxes needs it for every provider.
+fn versioned(program: &str, said: Option<&str>) -> Check {
+    const NAME: &str = "sshd";
     let (least_major, least_minor) = sshd::VERSION_MIN;
     match said.map(sshd::version) {
         Some(Some(version)) if version >= sshd::VERSION_MIN => Check::new(
-            name,
+            NAME,
             Verdict::Ok,
             format!("{program} is OpenSSH {}.{}", version.0, version.1),
         ),
         Some(Some((major, minor))) => Check::new(
-            name,
+            NAME,
             Verdict::Problem,
             format!(
                 "{program} is OpenSSH {major}.{minor}, and {least_major}.{least_minor} is the first that works; install a newer one"
             ),
         ),
         Some(None) => Check::new(
-            name,
+            NAME,
             Verdict::Warning,
             format!("{program} does not say that it is OpenSSH; boxes are tried with OpenSSH only"),
         ),
         None => Check::new(
-            name,
+            NAME,
             Verdict::Problem,
-            format!("{program} could not be run; reinstall OpenSSH"),
+            format!(
+                "{program} could not be run; reinstall it, on Debian: `sudo apt-get install --reinstall openssh-server`"
+            ),
         ),
     }
 }
@@ -285,16 +271,15 @@ fn search_path(config: &LocalConfig) -> Check {
     Check::new(NAME, Verdict::Warning, why)
 }
 
-async fn tool_check(config: &LocalConfig, tool: &str, loss: &str) -> Check {
-    let program = with_path(Program::new(tool), config).arg("--version");
-    match says(program).await {
-        Some(said) => Check::new(tool, Verdict::Ok, said.lines().next().unwrap_or(tool).to_owned()),
-        None => Check::new(
-            tool,
-            Verdict::Warning,
-            format!("there is no {tool} on the PATH: {loss}; install it"),
-        ),
+/// What unpacks a tree in a box.
+async fn archiver(config: &LocalConfig) -> Check {
+    const NAME: &str = "tar";
+    let program = with_path(Program::new(NAME), config).arg("--version");
+    if let Some(said) = says(program).await {
+        return Check::new(NAME, Verdict::Ok, said.lines().next().unwrap_or(NAME).to_owned());
     }
+    let why = "there is no tar on the PATH that runs: files cannot be copied; install it";
+    Check::new(NAME, Verdict::Warning, why)
 }
 
 fn with_path(program: Program, config: &LocalConfig) -> Program {
@@ -312,11 +297,12 @@ fn path_of(config: &LocalConfig) -> Option<&str> {
         .find_map(|(name, value)| (name == "PATH").then_some(value.as_str()))
 }
 
-/// What a program says, on whichever stream and with whichever status; `None` when it did not run.
+/// What a program says, on whichever stream; `None` when it did not run, or failed without even naming its version.
 async fn says(program: Program) -> Option<String> {
     let limits = Limits { deadline: ANSWER_TIME_MAX, ..Limits::default() };
     let answer = output(&program, limits).await.ok()?;
     let mut said = answer.stdout;
     said.extend(answer.stderr);
-    Some(String::from_utf8_lossy(&said).into_owned())
+    let said = String::from_utf8_lossy(&said).into_owned();
+    (answer.status.success() || sshd::version(&said).is_some()).then_some(said)
 }

@@ -49,7 +49,10 @@ const ANSWER_TIME_MAX: Duration = Duration::from_secs(20);
 pub(crate) fn find(config: &LocalConfig) -> Result<PathBuf, LocalError> {
     if let Some(chosen) = &config.sshd {
         let missing = || {
-            LocalError::Machine(format!("the configured sshd {} is not there", chosen.display()))
+            LocalError::Machine(format!(
+                "the configured sshd {} is not there; correct providers.local.sshd",
+                chosen.display()
+            ))
         };
         return chosen.is_file().then(|| chosen.clone()).ok_or_else(missing);
     }

@@ -1,7 +1,11 @@
 //! Everything that would fail later, looked at beforehand. No job is made: a test-only submission uses up a number and
 //! leaves nothing.
 
+use std::time::Duration;
+
 use lease_core::provider::{Check, Verdict};
+use lease_core::{Clock, Timestamp};
+use tokio::time::timeout;
 
 use crate::config::{Contain, SlurmConfig};
 use crate::desk::{self, Desk};
@@ -16,29 +20,86 @@ const PROGRAMS: &[&str] = &["sbatch", "squeue", "scancel", "scontrol", "sinfo", 
 /// From here on, a release of a job that ignores signals takes longer than a person expects.
 const KILL_WAIT_SECONDS_COMFORTABLE: u64 = 120;
 
+/// What a person can do about a controller that is away.
+const LOOK_AT_CONTROLLER: &str = "the people of the cluster know more, and the settings providers.slurm.login_host and slurm_conf say which cluster it is; run: scontrol ping";
+
+/// How long one of Slurm's commands may take here, where a person waits for the answer.
+const COMMAND_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// The same of everything together.
+const ANSWER_TIME_MAX: Duration = Duration::from_secs(28);
+
+/// A difference of clocks that an answer which took long can have.
+const SKEW_COMFORTABLE: Duration = Duration::from_secs(60);
+
+/// A difference from which on leases end noticeably early or late.
+const SKEW_MAX: Duration = Duration::from_secs(5 * 60);
+
 /// Looks at everything.
-pub(crate) async fn all(config: &SlurmConfig, desk: &Desk) -> Vec<Check> {
+pub(crate) async fn all(config: &SlurmConfig, desk: &Desk, clock: &dyn Clock) -> Vec<Check> {
     let wish = Wish::of_config(config);
     let options = submission::options(config, &wish, Wall::of(config, &wish, None));
     let words: Vec<&str> = options.iter().map(String::as_str).collect();
-    let report = match desk.run(desk::DOCTOR, &words).await {
-        Ok(report) => report,
-        Err(error) => {
+    let limit = config.command_deadline.min(COMMAND_TIME_MAX);
+    let hurried = desk.within(limit);
+    let before = clock.now();
+    let report = match timeout(ANSWER_TIME_MAX, hurried.run(desk::DOCTOR, &words)).await {
+        Ok(Ok(report)) => report,
+        Ok(Err(error)) => {
+            return vec![Check::new("commands", Verdict::Problem, advice(config, &error))];
+        }
+        Err(_elapsed) => {
+            let why = format!("nothing was said within {ANSWER_TIME_MAX:?}");
+            let error = SlurmError::Desk { desk: desk.name().to_owned(), why };
             return vec![Check::new("commands", Verdict::Problem, advice(config, &error))];
         }
     };
-    let mut checks = vec![
-        Check::new("commands", Verdict::Ok, place(config, desk, &report)),
-        programs(&report),
-        controller(&report),
-    ];
-    checks.extend(settings(&report));
-    checks.push(partition_of(config, &report));
-    checks.push(submission_of(&report));
+    let span = (before, clock.now());
+    let mut checks =
+        vec![Check::new("commands", Verdict::Ok, place(config, desk, &report)), programs(&report)];
+    let controller = controller(&report, limit);
+    let answers = controller.verdict == Verdict::Ok;
+    checks.push(controller);
+    // What only the controller knows is not asked of one that is away: that is one trouble, and not three.
+    if answers {
+        checks.extend(settings(&report));
+        checks.push(partition_of(config, &report));
+        checks.push(submission_of(&report, limit));
+    }
     checks.push(directory(config, &report));
     checks.push(namespace(config, &report));
     checks.push(route(config));
+    checks.extend(clock_of(config, desk, &report, span));
     checks
+}
+
+/// Whether the clock there agrees with ours, which showed `before` and `after` around the question. On this machine it is
+/// the same clock.
+fn clock_of(
+    config: &SlurmConfig,
+    desk: &Desk,
+    report: &Report,
+    (before, after): (Timestamp, Timestamp),
+) -> Option<Check> {
+    const NAME: &str = "clock";
+    if config.login_host.is_none() && config.enter.is_empty() {
+        return None;
+    }
+    let secs: u64 = report.fact("now")?.parse().ok()?;
+    let theirs = Timestamp::from_millis(secs.saturating_mul(1000));
+    let (ahead, behind) = (before.since(theirs), theirs.since(after));
+    let (skew, side) = if ahead > behind { (ahead, "ahead of") } else { (behind, "behind") };
+    let whose = desk.name();
+    let verdict = match skew {
+        skew if skew > SKEW_MAX => Verdict::Problem,
+        skew if skew > SKEW_COMFORTABLE => Verdict::Warning,
+        _ => return Some(Check::new(NAME, Verdict::Ok, format!("this clock agrees with {whose}"))),
+    };
+    let detail = format!(
+        "this clock is {} s {side} the one of {whose}, so leases end at the wrong time; run: sudo timedatectl set-ntp true",
+        skew.as_secs()
+    );
+    Some(Check::new(NAME, verdict, detail))
 }
 
 fn advice(config: &SlurmConfig, error: &SlurmError) -> String {
@@ -75,15 +136,21 @@ fn programs(report: &Report) -> Check {
     Check::new("programs", Verdict::Problem, why)
 }
 
-fn controller(report: &Report) -> Check {
+fn controller(report: &Report, limit: Duration) -> Check {
     match report.part("ping") {
         Ok(part) if part.code == 0 && part.stdout.contains(" is UP") => {
             Check::new("controller", Verdict::Ok, part.said())
         }
+        Ok(part) if part.hung() => {
+            let why = format!(
+                "scontrol did not answer within {limit:?}, so the controller is down or out of reach; {LOOK_AT_CONTROLLER}"
+            );
+            Check::new("controller", Verdict::Problem, why)
+        }
         Ok(part) => Check::new(
             "controller",
             Verdict::Problem,
-            format!("the controller does not answer: {}", part.said()),
+            format!("the controller does not answer: {}; {LOOK_AT_CONTROLLER}", part.said()),
         ),
         Err(why) => Check::new("controller", Verdict::Problem, why),
     }
@@ -182,9 +249,13 @@ fn partition_of(config: &SlurmConfig, report: &Report) -> Check {
     }
 }
 
-fn submission_of(report: &Report) -> Check {
+fn submission_of(report: &Report, limit: Duration) -> Check {
     match report.part("test") {
         Ok(part) if part.code == 0 => Check::new("submission", Verdict::Ok, part.said()),
+        Ok(part) if part.hung() => {
+            let why = format!("sbatch did not answer within {limit:?}; Slurm is slow");
+            Check::new("submission", Verdict::Warning, why)
+        }
         Ok(part) => Check::new(
             "submission",
             Verdict::Problem,

@@ -93,6 +93,11 @@ impl Desk {
         &self.name
     }
 
+    /// The same place, where each command may take so long.
+    pub(crate) fn within(&self, command_deadline: Duration) -> Self {
+        Self { command_deadline, ..self.clone() }
+    }
+
     /// Runs a script to its end. An error says nothing about what it did.
     pub(crate) async fn run(&self, script: Script, words: &[&str]) -> Result<Report, SlurmError> {
         let limit = self.command_deadline.as_secs().max(1).to_string();

@@ -429,7 +429,7 @@ impl Provider for SlurmProvider {
     }
 
     async fn doctor(&self) -> Result<Vec<Check>> {
-        Ok(checks::all(&self.config, &self.desk).await)
+        Ok(checks::all(&self.config, &self.desk, self.clock.as_ref()).await)
     }
 }
 

@@ -86,6 +86,11 @@ impl Report {
 }
 
 impl Part {
+    /// Whether its own deadline ended it.
+    pub(crate) fn hung(&self) -> bool {
+        matches!(self.code, 124 | 137)
+    }
+
     /// What it said, for people.
     pub(crate) fn said(&self) -> String {
         let words = [&self.stderr, &self.stdout].into_iter().find(|it| !it.trim().is_empty());

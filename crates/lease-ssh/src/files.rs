@@ -24,6 +24,16 @@ pub(crate) fn private_directory(path: &Path) -> Result<()> {
     check_private(path, &meta, DIRECTORY_MODE)
 }
 
+/// Checks what a login will ask of a file or directory of ours: that nobody else can read or write it.
+///
+/// # Errors
+/// [`SshError::NotPrivate`] with the mode that it should have, or [`SshError::Storage`] when it belongs to somebody else
+/// or cannot be looked at.
+pub fn private(path: &Path) -> Result<()> {
+    let meta = fs::symlink_metadata(path).map_err(SshError::storage("reading", path))?;
+    check_private(path, &meta, if meta.is_dir() { DIRECTORY_MODE } else { FILE_MODE })
+}
+
 /// Checks that nobody else can read or write what is there.
 pub(crate) fn check_private(path: &Path, meta: &fs::Metadata, wanted: u32) -> Result<()> {
     let mode = meta.mode() & 0o7777;

@@ -33,12 +33,14 @@ mod session;
 mod spare;
 mod sync;
 mod transport;
+mod version;
 
 pub use box_root::BoxRoot;
 pub use client::{Client, Settings};
 pub use copying::{Copied, Existing, LeftOut, Overwrite, Patterns};
 pub use endpoint::{Endpoint, HostKey};
 pub use error::{LoginFailure, Result, SshError};
+pub use files::private;
 pub use forward::Forward;
 pub use lease_tree::{Change, Compare, Kind, Scan, Skipped, Source, Tree, WhySkipped, scan};
 pub use run::{
@@ -51,3 +53,4 @@ pub use sync::{
     Drift, Extent, Mirror, Order, Plan, PlannedWrite, Progress, Seeding, Started, SyncReport, plan,
     sync,
 };
+pub use version::{VERSION_MIN, version};

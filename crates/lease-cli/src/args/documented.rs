@@ -18,6 +18,9 @@ fn is_read(path: &str) -> bool {
 /// What the parser says against it.
 fn judge(found: &Use) -> Result<(), String> {
     let words = found.words.as_ref().ok_or("its quotes do not match")?;
+    if super::parse::topic(&words.iter().map(Into::into).collect::<Vec<_>>()).is_some() {
+        return Ok(());
+    }
     let Err(error) = super::command().try_get_matches_from(words) else { return Ok(()) };
     let mention = found.form == Form::Mention;
     let kind = error.kind();
@@ -92,7 +95,7 @@ fn every_example_in_the_help_is_understood() {
         open.extend(command.get_subcommands().cloned());
     }
     assert!(found.is_empty(), "{}", found.join("\n"));
-    assert!(examples > 3, "only {examples} examples were found");
+    assert!(examples > 35, "only {examples} examples were found");
 }
 
 #[track_caller]

@@ -4,6 +4,7 @@ use clap::Args;
 
 /// `lease list`.
 #[derive(Clone, Debug, Default, Args)]
+#[command(after_help = "Example:\n  lease list --provider hetzner")]
 pub(crate) struct ListArgs {
     /// Only leases of this provider
     #[arg(long, short, value_name = "NAME")]
@@ -12,6 +13,7 @@ pub(crate) struct ListArgs {
 
 /// `lease show`.
 #[derive(Clone, Debug, Default, Args)]
+#[command(after_help = "Example:\n  lease show demo")]
 pub(crate) struct ShowArgs {
     /// The lease, by id or slug
     pub(crate) lease: String,
@@ -19,19 +21,22 @@ pub(crate) struct ShowArgs {
 
 /// `lease touch`.
 #[derive(Clone, Debug, Default, Args)]
+#[command(after_help = "Example:\n  lease touch demo --max-age 4h")]
 pub(crate) struct TouchArgs {
     /// The lease, by id or slug
     pub(crate) lease: String,
     /// Release the box after so long without use, from now on (`none` for no limit)
-    #[arg(long, value_name = "SPAN")]
+    #[arg(long, value_name = "SPAN", allow_hyphen_values = true)]
     pub(crate) idle_timeout: Option<String>,
     /// Release the box so long from now in any case (`none` for no limit)
-    #[arg(long, value_name = "SPAN")]
+    #[arg(long, value_name = "SPAN", allow_hyphen_values = true)]
     pub(crate) max_age: Option<String>,
 }
 
 /// `lease keep`.
 #[derive(Clone, Debug, Default, Args)]
+#[command(after_help = "Example:\n  lease keep demo --why \"ask Ann before it goes\"\n\n\
+    `lease release` ends it, and gives the box back.")]
 pub(crate) struct KeepArgs {
     /// The lease, by id or slug
     pub(crate) lease: String,
@@ -42,6 +47,7 @@ pub(crate) struct KeepArgs {
 
 /// `lease release`.
 #[derive(Clone, Debug, Default, Args)]
+#[command(after_help = "Example:\n  lease release demo")]
 pub(crate) struct ReleaseArgs {
     /// The leases, by id or slug
     #[arg(required_unless_present = "all", conflicts_with = "all", value_name = "LEASE")]
@@ -73,6 +79,7 @@ pub(crate) struct AdoptArgs {
 
 /// `lease cleanup`.
 #[derive(Clone, Debug, Default, Args)]
+#[command(after_help = "Example:\n  lease cleanup --dry-run")]
 pub(crate) struct CleanupArgs {
     /// Print the plan and do nothing
     #[arg(long)]

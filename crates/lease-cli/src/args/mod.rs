@@ -5,10 +5,12 @@ mod documented;
 mod files;
 mod lease;
 mod machine;
+mod overview;
 mod parse;
 mod record;
 mod setup;
 mod work;
+mod wrong;
 
 use clap::{Args, Parser, Subcommand};
 
@@ -17,17 +19,17 @@ pub(crate) use lease::{
     AdoptArgs, CleanupArgs, KeepArgs, ListArgs, ReleaseArgs, ShowArgs, TouchArgs,
 };
 pub(crate) use machine::{AcquireArgs, MachineArgs};
-pub(crate) use parse::{Parsed, command, parse};
+pub(crate) use parse::{Parsed, command, help_for, parse};
 pub(crate) use record::{AttachArgs, HistoryArgs, LogsArgs};
 pub(crate) use setup::{
-    AdapterTestArgs, CompletionsArgs, ConfigCommand, KeeperArgs, Language, ManArgs, ProvidersArgs,
-    ProvidersCommand, ReaperArgs, ReaperCommand, SchemaArgs, TrustArgs,
+    AdapterTestArgs, CompletionsArgs, ConfigArgs, ConfigCommand, KeeperArgs, Language, ManArgs,
+    ProvidersArgs, ProvidersCommand, ReaperArgs, ReaperCommand, SchemaArgs, TrustArgs,
 };
 pub(crate) use work::{ExecArgs, RunArgs, SshArgs, SyncArgs};
 
-/// A remote machine for one piece of work, taken back afterwards.
+/// A remote machine for one piece of work, given back afterwards
 #[derive(Debug, Parser)]
-#[command(name = "lease", version, about, max_term_width = 100)]
+#[command(name = "lease", version, max_term_width = 100)]
 pub(crate) struct Cli {
     /// What applies to every command.
     #[command(flatten)]
@@ -40,7 +42,7 @@ pub(crate) struct Cli {
 /// What applies to every command.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct GlobalArgs {
-    /// Print versioned JSON instead of text, errors (on standard error) included
+    /// Print versioned JSON instead of text, errors on standard error too
     #[arg(long, global = true, display_order = 900)]
     pub(crate) json: bool,
     /// Print no progress
@@ -54,7 +56,7 @@ pub(crate) struct GlobalArgs {
 /// Everything that `lease` does.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Lease a box, make its directory equal to this tree, run a command, stream, release
+    /// Lease a box, make its directory equal to this tree, run a command, give the box back
     Run(RunArgs),
     /// Lease a box and leave it ready
     #[command(visible_alias = "warmup")]
@@ -92,7 +94,11 @@ pub(crate) enum Command {
     /// Keep a session waiting on the box of a lease; `lease run` starts it
     #[command(hide = true)]
     Keeper(KeeperArgs),
-    /// Check everything that would fail later
+    /// Check everything that would fail later, here and at the chosen providers
+    #[command(
+        after_help = "Example:\n  lease doctor\n\nIt ends with 1 when there is a problem, and with 0 when there \
+        are warnings at most."
+    )]
     Doctor,
     /// List the providers of this build, or test and begin adapters
     #[command(visible_alias = "provider")]
@@ -101,11 +107,10 @@ pub(crate) enum Command {
     History(HistoryArgs),
     /// Print what a run printed
     Logs(LogsArgs),
-    /// Follow a run that goes on without its client, and end with its exit code
+    /// Take up a run that goes on without its client, and end with its exit code
     Attach(AttachArgs),
     /// Show the settings and where each comes from
-    #[command(subcommand)]
-    Config(ConfigCommand),
+    Config(ConfigArgs),
     /// Let this repository's lease.yaml set what could run programs or move data
     Trust(TrustArgs),
     /// Print a completion script for a shell

@@ -2,12 +2,10 @@
 
 use std::ffi::OsString;
 
-use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches};
 
-use super::Cli;
+use super::{Cli, overview, wrong};
 use crate::failure::{Failure, Meaning};
-use crate::{env, exit};
 
 /// What was typed.
 #[derive(Debug)]
@@ -25,40 +23,47 @@ pub(crate) enum Parsed {
     },
 }
 
-/// The definition of the command line, with the tables of exit codes and variables at its end.
+/// The definition of the command line, with a page of its own for the whole program.
 pub(crate) fn command() -> clap::Command {
-    Cli::command().after_long_help(format!("{}\n{}", exit::help(), env::help()))
+    let command = Cli::command();
+    let page = overview::page(&command);
+    command.override_help(page)
 }
 
 /// Reads the command line, program name first.
 pub(crate) fn parse(arguments: &[OsString]) -> Parsed {
-    let mut command = Cli::command();
-    // Only the long help prints the tables, so only then are they put together.
-    if arguments.len() == 2 && arguments.iter().any(|it| it == "--help" || it == "help") {
-        command = self::command();
+    if let Some(text) = topic(arguments) {
+        return Parsed::Text(text);
     }
+    // Only help prints the page, so only then is it put together.
+    let asked = arguments.iter().any(|it| it == "--help" || it == "-h" || it == "help");
+    let mut program = if asked { command() } else { Cli::command() };
     let parsed =
-        command.try_get_matches_from_mut(arguments).and_then(|it| Cli::from_arg_matches(&it));
+        program.try_get_matches_from_mut(arguments).and_then(|it| Cli::from_arg_matches(&it));
     match parsed {
         Ok(cli) => Parsed::Command(Box::new(cli)),
         Err(error) if !error.use_stderr() => Parsed::Text(error.render().to_string()),
         Err(error) => {
-            let words = arguments.iter().skip(1).take_while(|it| *it != "--");
-            let json = words.clone().any(|it| it == "--json");
-            let failure = Failure::invalid(
-                in_one_line(&error),
-                help_for(&command, words.map(OsString::as_os_str)),
-            );
+            let json =
+                arguments.iter().skip(1).take_while(|it| *it != "--").any(|it| it == "--json");
+            let (what, next) = wrong::told(&program, &error, arguments)
+                .unwrap_or_else(|| (in_one_line(&error), help_for(arguments)));
+            let failure = Failure::invalid(what, next);
             Parsed::Wrong { failure: failure.meaning(Meaning::NothingChanged).kind("usage"), json }
         }
     }
 }
 
+/// What `lease help` says about something that is no command.
+pub(super) fn topic(arguments: &[OsString]) -> Option<String> {
+    let [_, help, word] = arguments else { return None };
+    let word = word.to_str().filter(|_| help == "help")?;
+    let about_itself = ["help", "--help", "-h"].contains(&word);
+    if about_itself { Some(overview::page(&Cli::command())) } else { overview::topic(word) }
+}
+
 /// The message with its lists and tips, without the usage text.
 fn in_one_line(error: &clap::Error) -> String {
-    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-        return "a word is missing after the command".to_owned();
-    }
     let text = error.render().to_string();
     let message = text
         .split("\n\nUsage:")
@@ -75,17 +80,16 @@ fn in_one_line(error: &clap::Error) -> String {
     lines.collect::<Vec<_>>().join(" ").trim_start_matches("error: ").replace(" tip: ", "; ")
 }
 
-/// The help of the subcommand that the words name.
-fn help_for<'a>(
-    command: &clap::Command,
-    words: impl Iterator<Item = &'a std::ffi::OsStr>,
-) -> String {
-    for word in words {
-        if let Some(found) = word.to_str().and_then(|it| command.find_subcommand(it)) {
-            return format!("lease {} --help", found.get_name());
+/// The command that prints the help of the command that the words name, program name first.
+pub(crate) fn help_for(arguments: &[OsString]) -> String {
+    let (mut at, mut path) = (Cli::command(), "lease".to_owned());
+    for word in arguments.iter().skip(1).take_while(|it| *it != "--").filter_map(|it| it.to_str()) {
+        if let Some(found) = at.find_subcommand(word).cloned() {
+            path = format!("{path} {}", found.get_name());
+            at = found;
         }
     }
-    "lease --help".to_owned()
+    path + " --help"
 }
 
 #[cfg(test)]
@@ -120,12 +124,34 @@ mod tests {
         );
         check(
             "lease run --",
-            "lease: the following required arguments were not provided: <COMMAND>...; nothing was changed; run: lease run --help",
+            "lease: no command is given; nothing was changed; run: lease run -- COMMAND",
         );
         check(
             "lease relase x",
-            "lease: unrecognized subcommand 'relase'; some similar subcommands exist: 'reaper', 'release'; nothing was changed; run: lease --help",
+            "lease: there is no command \"relase\"; did you mean `release`?; nothing was changed; run: lease release --help",
         );
+    }
+
+    #[test]
+    fn help_is_asked_for_in_every_way_that_one_would_try() {
+        let page = overview::page(&Cli::command());
+        for line in [
+            "lease --help",
+            "lease -h",
+            "lease help",
+            "lease help help",
+            "lease help --help",
+            "lease -q -h",
+        ] {
+            let Parsed::Text(text) = parse(&words(line)) else { panic!("{line}") };
+            assert_eq!(text.trim_end(), page.trim_end(), "{line}");
+        }
+        for topic in overview::topics() {
+            let Parsed::Text(text) = parse(&words(&format!("lease help {topic}"))) else {
+                panic!("{topic}")
+            };
+            assert!(text.lines().all(|it| it.chars().count() <= 100), "{text}");
+        }
     }
 
     #[test]

@@ -64,6 +64,7 @@ pub(crate) struct RunArgs {
 
 /// `lease exec`.
 #[derive(Clone, Debug, Default, Args)]
+#[command(after_help = "Example:\n  lease exec demo -- uname -a")]
 pub(crate) struct ExecArgs {
     /// The lease, by id or slug
     pub(crate) lease: String,
@@ -74,6 +75,7 @@ pub(crate) struct ExecArgs {
 
 /// `lease ssh`.
 #[derive(Clone, Debug, Default, Args)]
+#[command(after_help = "Example:\n  lease ssh demo")]
 pub(crate) struct SshArgs {
     /// The lease, by id or slug
     pub(crate) lease: String,
@@ -84,6 +86,7 @@ pub(crate) struct SshArgs {
 
 /// `lease sync`.
 #[derive(Clone, Debug, Default, Args)]
+#[command(after_help = "Example:\n  lease sync demo --dry-run")]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub(crate) struct SyncArgs {
     /// The lease, by id or slug

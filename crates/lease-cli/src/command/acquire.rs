@@ -112,6 +112,7 @@ pub(crate) async fn lease_box(
     Err(match outcome {
         Ok(Outcome::Released) => interrupted.meaning(Meaning::Released).next("lease list"),
         Ok(Outcome::Kept(_)) => interrupted.meaning(Meaning::StillLeased),
+        Err(_) if context.is_released(&lease).await => interrupted.meaning(Meaning::Released),
         Ok(Outcome::Pending(_)) | Err(_) => interrupted.meaning(Meaning::MayExist),
     })
 }

@@ -35,7 +35,8 @@ pub(crate) async fn test(base: Base<'_>, args: &AdapterTestArgs) -> Result<Exit,
     base.output.progress().step("testing the adapter");
     let tested = catalog::check_adapter(&base, trial).await;
     transport.forget(&lease).await?;
-    let (told, conforming, text) = tested?;
+    let (told, conforming, text) =
+        tested.map_err(|failure| failure.next("lease provider test --help"))?;
     let document = AdapterTestDocument::new(told, conforming, text);
     base.output.result(&document, || document.text.clone())?;
     Ok(if document.conforming { Exit::Success } else { Exit::AnswerIsNo })

@@ -1,7 +1,7 @@
 //! `lease config show`: each setting with its origin, and whether the repository's file is trusted. It shows what would
 //! be refused, so that one can read it before trusting it.
 
-use crate::args::ConfigCommand;
+use crate::args::{ConfigArgs, ConfigCommand};
 use crate::config::Layers;
 use crate::config::trust::Trust;
 use crate::context::Base;
@@ -11,8 +11,8 @@ use crate::failure::Failure;
 use crate::output::Table;
 
 /// Shows the settings.
-pub(crate) fn run(base: &Base<'_>, command: ConfigCommand) -> Result<Exit, Failure> {
-    let ConfigCommand::Show = command;
+pub(crate) fn run(base: &Base<'_>, args: ConfigArgs) -> Result<Exit, Failure> {
+    let ConfigCommand::Show = args.command.unwrap_or(ConfigCommand::Show);
     let layers = Layers::read(base.environment, &[])?;
     let trust = layers.trust(&base.trust()?)?;
     let settings = layers.resolve()?;

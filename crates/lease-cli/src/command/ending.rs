@@ -63,6 +63,23 @@ pub(super) fn report(
     })
 }
 
+/// A report that has no place is told before a box is leased for it.
+pub(super) fn refuse_report(base: &Base<'_>, path: Option<&Path>) -> Result<(), Failure> {
+    let Some(path) = path else { return Ok(()) };
+    let whole = base.environment.absolute(path)?;
+    let directory = whole.parent().unwrap_or(&whole);
+    let (why, next) = if whole.is_dir() {
+        ("it is a directory".to_owned(), format!("ls -ld {}", whole.display()))
+    } else if directory.is_dir() {
+        return Ok(());
+    } else {
+        let directory = directory.display();
+        (format!("there is no directory {directory}"), format!("mkdir -p {directory}"))
+    };
+    let failure = Failure::invalid(format!("--junit {}: {why}", path.display()), next);
+    Err(failure.meaning(Meaning::NothingCreated).kind("usage"))
+}
+
 /// The command's own code, on a box that stays leased. Leaving a command behind must be said.
 pub(super) fn conclude_leased(
     claim: &Claim,

@@ -96,6 +96,10 @@ fn recorded(base: &Base<'_>, args: &LogsArgs, record: RunRecord) -> Result<Exit,
     if let Some(why) = &record.recording_failed {
         base.output.note(why);
     }
+    let is_empty = |it: &Recorded| it.head.is_empty() && it.left_out_bytes == 0;
+    if record.exit.is_some() && stdout.iter().chain(&stderr).all(is_empty) {
+        base.output.note("there is no output of it");
+    }
     if let Some(stdout) = stdout {
         base.output.bytes(&stdout.head)?;
         left_out(base, "standard output", &stdout);

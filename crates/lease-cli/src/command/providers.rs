@@ -22,14 +22,14 @@ const LIST_TIME_MAX: Duration = Duration::from_secs(120);
 
 /// Lists the providers, describes one, or lists its machines.
 pub(crate) async fn run(base: Base<'_>, args: &ProvidersArgs) -> Result<Exit, Failure> {
-    let descriptors = catalog::descriptors();
     match &args.command {
         None | Some(ProvidersCommand::List) => {
-            let document = ProvidersDocument::of(descriptors);
-            base.output.result(&document, || table(&document.providers))?;
+            let document = ProvidersDocument::of_all();
+            base.output.result(&document, || table(&document))?;
         }
         Some(ProvidersCommand::Describe { name }) => {
             let name = catalog::resolve(name)?;
+            let descriptors = catalog::descriptors();
             let document =
                 ProvidersDocument::of(descriptors.into_iter().filter(|it| it.name == name));
             base.output.result(&document, || document.providers.iter().map(text).collect())?;
@@ -131,9 +131,9 @@ fn size_table(sizes: &[SizeDescription]) -> String {
     table.render()
 }
 
-fn table(providers: &[ProviderDescription]) -> String {
+fn table(document: &ProvidersDocument) -> String {
     let mut table = Table::new(&["NAME", "STATUS", "ENDS ABANDONED", "SANDBOX", "WHAT IT IS"]);
-    for it in providers {
+    for it in &document.providers {
         table.row([
             it.name.clone(),
             it.status.clone(),
@@ -141,6 +141,10 @@ fn table(providers: &[ProviderDescription]) -> String {
             yes_or_no(it.sandbox).to_owned(),
             it.summary.clone(),
         ]);
+    }
+    for it in &document.not_built {
+        let add = format!("add it with `{}`", it.install);
+        table.row([it.name.clone(), it.status.clone(), "-".to_owned(), "-".to_owned(), add]);
     }
     table.render()
 }

@@ -71,11 +71,15 @@ async fn one(
         Err(failure) => return Ok(Err((failed(name, &failure), failure.lease(lease)))),
     };
     let outcome = release(other.as_ref().unwrap_or(context), lease, keep, interrupts).await?;
+    let is_gone = outcome.is_err() && context.is_released(lease).await;
     let mut result = described(lease, name, &outcome);
     if was_released && outcome.is_ok() {
         result.message = Some("it was already released".to_owned());
     }
-    Ok(outcome.map(|_| result.clone()).map_err(|error| (result, Failure::from(error).lease(lease))))
+    Ok(outcome.map(|_| result.clone()).map_err(|error| {
+        let failure = Failure::from(error).lease(lease);
+        (result, if is_gone { failure.meaning(Meaning::Released) } else { failure })
+    }))
 }
 
 /// What a call of release came to, for people and as data.

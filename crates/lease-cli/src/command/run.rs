@@ -10,7 +10,7 @@ use lease_ssh::Ahead;
 use tokio::time::Instant;
 
 use crate::args::RunArgs;
-use crate::command::ending::{conclude, finished, report};
+use crate::command::ending::{conclude, finished, refuse_report, report};
 pub(super) use crate::command::ending::{conclude_leased, finish};
 use crate::command::watch::{self, AtChange};
 use crate::command::{acquire, limits};
@@ -48,9 +48,13 @@ async fn run_with(
 ) -> Result<Exit, Failure> {
     refuse_empty(args)?;
     refuse_without_terminal(&base, args)?;
+    refuse_report(&base, args.junit.as_deref())?;
     let mut flags = acquire::flags(&args.machine);
     flags.extend(args.allow_large.then(FlagValue::allow_large));
     let context = base.open(&flags).await?;
+    if args.id.is_none() {
+        crate::catalog::resolve(context.settings.provider())?;
+    }
     let place = Place::of(&context, args.dir.as_deref())?;
     let artifacts = Artifacts::of(&context, &args.download, args.download_to.as_deref(), &place)?;
     // A tree that cannot be synced is told before a box is leased; where there is one, looking once is enough.
@@ -430,11 +434,11 @@ impl Work<'_> {
                 Meaning::MayExist
             }
             Err(error) => {
-                self.context
-                    .base
-                    .output
-                    .note(&format!("{} is not released yet: {error}", claim.slug()));
-                Meaning::MayExist
+                let is_gone = self.context.is_released(lease).await;
+                let outcome = if is_gone { "released, but" } else { "not released yet:" };
+                let note = format!("{} is {outcome} {error}", claim.slug());
+                self.context.base.output.note(&note);
+                if is_gone { Meaning::Released } else { Meaning::MayExist }
             }
         })
     }
@@ -471,7 +475,8 @@ async fn prepare(
         };
         Ok::<_, Failure>((attached, connect, ahead))
     };
-    let ((attached, connect, ahead), (tree, looked)) = tokio::try_join!(login, look)?;
+    // The look is begun first: it has threads of its own, and the login has pauses.
+    let ((tree, looked), (attached, connect, ahead)) = tokio::try_join!(look, login)?;
     Ok(Prepared { attached, tree, looked, connect, ahead })
 }
 

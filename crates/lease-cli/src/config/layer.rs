@@ -12,7 +12,7 @@ use crate::config::sourced::{Origin, OriginKind, Sourced};
 use crate::config::yaml::{self, Node, Wrong, Yaml};
 use crate::durable::read_bounded;
 use crate::env::Environment;
-use crate::failure::Failure;
+use crate::failure::{Failure, PROGRAM_HELP};
 
 /// The settings that one source gives.
 pub(crate) type Layer = BTreeMap<&'static str, Sourced<Value>>;
@@ -89,8 +89,7 @@ pub(crate) fn flags(given: &[FlagValue]) -> Result<Layer, Failure> {
         let Some(key) = keys::find(key) else {
             return Err(Failure::tool(format!("{flag} sets no setting")));
         };
-        let wrong =
-            |what| Failure::invalid(format!("{flag}: {what}"), "lease --help").kind("usage");
+        let wrong = |what| Failure::invalid(format!("{flag}: {what}"), PROGRAM_HELP).kind("usage");
         let value = Value::from_text(key.kind, text).map_err(wrong)?;
         layer.insert(key.path, Sourced { value, origin: Origin::named(OriginKind::Flag, *flag) });
     }
@@ -135,7 +134,7 @@ pub(crate) fn settings_of(
 ) -> Result<Layer, Failure> {
     let located = |wrong: Wrong| {
         let what = format!("{}:{}: {}", path.display(), wrong.place, wrong.what);
-        Failure::invalid(what, "lease schema lease.config/1").kind("config")
+        Failure::invalid(what, format!("${{EDITOR:-vi}} {}", path.display())).kind("config")
     };
     let root = yaml::parse(bytes).map_err(located)?;
     let mut layer = Layer::new();

@@ -14,6 +14,8 @@ pub(crate) struct ProvidersDocument {
     schema: &'static str,
     /// The providers of this build.
     pub(crate) providers: Vec<ProviderDescription>,
+    /// The providers that other builds have, where all were asked for.
+    pub(crate) not_built: Vec<AbsentProvider>,
 }
 
 impl ProvidersDocument {
@@ -25,6 +27,34 @@ impl ProvidersDocument {
         Self {
             schema: Self::SCHEMA,
             providers: descriptors.into_iter().map(ProviderDescription::of).collect(),
+            not_built: Vec::new(),
+        }
+    }
+
+    /// The document of every provider there is, whether it is in this build or not.
+    pub(crate) fn of_all() -> Self {
+        let not_built = catalog::not_built().map(AbsentProvider::of).collect();
+        Self { not_built, ..Self::of(catalog::descriptors()) }
+    }
+}
+
+/// A provider that is not in this build.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub(crate) struct AbsentProvider {
+    /// The registered name.
+    pub(crate) name: String,
+    /// `not in this build`.
+    pub(crate) status: String,
+    /// The command that adds it to the providers of this build, to be typed where the source is.
+    pub(crate) install: String,
+}
+
+impl AbsentProvider {
+    fn of(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            status: "not in this build".to_owned(),
+            install: catalog::install_with(name),
         }
     }
 }

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use crate::args::GlobalArgs;
 use crate::env::Environment;
+use crate::exit::Exit;
 use crate::failure::Failure;
 
 pub(crate) use progress::Progress;
@@ -102,10 +103,13 @@ impl Output {
 }
 
 /// Prints the answer to a question about the program itself.
-pub(crate) fn print_text(text: &str) -> u8 {
+pub(crate) fn print_text(text: &str) -> Exit {
     match write_out(text.as_bytes()) {
-        Ok(()) => 0,
-        Err(failure) => failure.exit().code(),
+        Ok(()) => Exit::Success,
+        Err(failure) => {
+            report_failure(&failure, false);
+            failure.exit()
+        }
     }
 }
 

@@ -114,6 +114,20 @@ impl Progress {
         }
     }
 
+    /// Says what is waited for, once it takes long. A queue may take hours; without a terminal, each thing that is waited
+    /// for is said once.
+    fn wait_for(&self, what: &str, so_far: Duration) {
+        if matches!(self.display, Display::Animated(_)) {
+            self.step(&format!("waiting for {what} ({})", span::rough(so_far)));
+        } else if so_far >= WORTH_A_LINE {
+            let mut waited = self.waited_for.lock().unwrap_or_else(PoisonError::into_inner);
+            if *waited != what {
+                what.clone_into(&mut waited);
+                self.step(&format!("waiting for {what}"));
+            }
+        }
+    }
+
     /// Says something that stays.
     pub(crate) fn note(&self, text: &str) {
         self.pass_on(format!("lease: {}\n", one_line(text)).as_bytes());
@@ -157,19 +171,14 @@ impl Observer for Progress {
             Notice::Phase(phase @ (Phase::Ready | Phase::Releasing | Phase::Released)) => {
                 self.step(&self.named(lease, &phase.to_string()));
             }
-            Notice::Waiting { what, so_far } if matches!(self.display, Display::Animated(_)) => {
-                self.step(&format!("waiting for {what} ({})", span::rough(*so_far)));
-            }
-            // A queue may take hours; without a terminal, each thing that is waited for is said once.
-            Notice::Waiting { what, so_far } if *so_far >= WORTH_A_LINE => {
-                let mut waited = self.waited_for.lock().unwrap_or_else(PoisonError::into_inner);
-                if *waited != **what {
-                    (*what).clone_into(&mut waited);
-                    self.step(&format!("waiting for {what}"));
-                }
-            }
-            Notice::Resource { .. } | Notice::Phase(_) | Notice::Waiting { .. } | _ => {}
+            Notice::Waiting { what, so_far } => self.wait_for(what, *so_far),
+            Notice::Resource { .. } | Notice::Phase(_) | _ => {}
         }
+    }
+
+    fn waiting(&self, what: &str, so_far: Duration) {
+        tracing::info!(what, ?so_far, "waiting");
+        self.wait_for(what, so_far);
     }
 }
 

@@ -115,9 +115,8 @@ pub(crate) fn ssh_failure(error: &SshError, lease: &LeaseId) -> Failure {
         }
         _ => "unavailable",
     };
-    Failure::tool(format!("{error} ({})", error.next_step()))
-        .meaning(Meaning::StillLeased)
-        .next(format!("lease release {lease}"))
-        .kind(kind)
-        .lease(lease)
+    let (what, next) = Failure::mended(error).unwrap_or_else(|| {
+        (format!("{error} ({})", error.next_step()), format!("lease release {lease}"))
+    });
+    Failure::tool(what).meaning(Meaning::StillLeased).next(next).kind(kind).lease(lease)
 }

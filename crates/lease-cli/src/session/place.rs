@@ -25,7 +25,7 @@ impl Place {
     pub(crate) fn of(context: &Context<'_>, named: Option<&Path>) -> Result<Self, Failure> {
         let current = context.directory()?;
         let (root, directory) = match named {
-            Some(named) => (context.base.environment.absolute(named)?, None),
+            Some(named) => (existing(context.base.environment.absolute(named)?)?, None),
             None => match tree_around(current) {
                 Some(root) => {
                     let inside = current.strip_prefix(&root).unwrap_or(Path::new(""));
@@ -65,8 +65,32 @@ impl Place {
         let known = known.and_then(Mirror::manifest);
         lease_ssh::scan(&self.tree, known, context.base.now()).await.map_err(|error| {
             let what = format!("the tree {} cannot be synced: {error}", self.tree.root.display());
-            Failure::invalid(what, "git status").meaning(Meaning::NothingCreated).kind("invalid")
+            let next = next_for(&what, &self.tree.root);
+            Failure::invalid(what, next).meaning(Meaning::NothingCreated).kind("invalid")
         })
+    }
+}
+
+/// The directory that was named, if it is one.
+fn existing(named: PathBuf) -> Result<PathBuf, Failure> {
+    if named.is_dir() {
+        return Ok(named);
+    }
+    let what = format!("--dir {}: there is no such directory", named.display());
+    let failure = Failure::invalid(what, format!("ls -ld {}", named.display()));
+    Err(failure.meaning(Meaning::NothingCreated).kind("usage"))
+}
+
+/// The command that helps with a tree that cannot be listed.
+fn next_for(what: &str, root: &Path) -> String {
+    let root_name = root.display();
+    if what.contains("safe.directory") {
+        // Git says this of a tree of somebody else, and `git status` would only say it again.
+        format!("git config --global --add safe.directory {root_name}")
+    } else if root.join(".git").exists() {
+        "git status".to_owned()
+    } else {
+        format!("ls -la {root_name}")
     }
 }
 

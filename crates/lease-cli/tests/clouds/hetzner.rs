@@ -1,6 +1,8 @@
 //! Hetzner Cloud: labels prove what is ours, names are never used twice, and others are in the same project.
 
 use std::collections::BTreeMap;
+use std::fs;
+use std::net::TcpListener;
 use std::time::Duration;
 
 use http::Method;
@@ -91,6 +93,25 @@ fn a_server_that_is_never_reachable_is_released_and_said_to_be() {
 }
 
 #[test]
+fn an_interface_that_is_out_of_reach_is_named_with_its_address() {
+    let site = Site::hetzner();
+    // Whoever had the port is gone, so nobody listens there.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let config = site.installation.root().join("home/.config/lease/config.yaml");
+    let endpoint = format!(
+        "provider: hetzner\nproviders: {{hetzner: {{endpoint: \"http://{address}/v1\"}}}}\n"
+    );
+    fs::write(config, endpoint).unwrap();
+    let ended = site.ended(site.command(&["run", "--", "true"]).env("LEASE_READ_PATIENCE", "1s"));
+    let said = ended.failure();
+    assert!(said.contains("hetzner gives no answer of use"), "{said}");
+    assert!(said.contains(&format!("{address} cannot be reached: Connection refused")), "{said}");
+    assert!(said.contains("; nothing was created; run: lease doctor"), "{said}");
+}
+
+#[test]
 fn a_run_whose_server_was_deleted_ends_at_once_and_says_so() {
     let site = Site::hetzner();
     let begun = site.installation.root().join("begun");
@@ -163,7 +184,7 @@ fn after_the_records_are_lost_the_marks_lead_to_the_server() {
     let before = site.foreign();
     assert_eq!(site.lease(&["-q", "acquire", "--keep"]).code, 0);
     let id = server(&site);
-    std::fs::remove_dir_all(site.installation.state()).unwrap();
+    fs::remove_dir_all(site.installation.state()).unwrap();
     let steps = plan(&site);
     assert_eq!(steps.len(), site.ours().len(), "{steps:?}");
     assert!(steps.iter().all(|it| it.0 == "unclaimed"), "{steps:?}");
@@ -190,7 +211,7 @@ fn after_the_records_are_lost_the_marks_lead_to_the_server() {
 fn what_has_our_marks_and_no_record_is_for_a_person() {
     let site = Site::hetzner();
     assert_eq!(site.lease(&["-q", "acquire", "--keep"]).code, 0);
-    std::fs::remove_dir_all(site.installation.state().join("leases")).unwrap();
+    fs::remove_dir_all(site.installation.state().join("leases")).unwrap();
     let steps = plan(&site);
     assert!(!steps.is_empty() && steps.iter().all(|it| it.0 == "orphan"), "{steps:?}");
     let cleaned = site.lease(&["cleanup"]);
@@ -204,7 +225,7 @@ fn what_has_our_marks_and_no_record_is_for_a_person() {
     let slug = site.json(&["list"])["leases"][0]["slug"].as_str().unwrap().to_owned();
     assert_eq!(site.lease(&["-q", "release", &slug]).code, 0);
     // The key pair of the lost record has no lease any more.
-    drop(std::fs::remove_dir_all(site.installation.state().join("keys")));
+    drop(fs::remove_dir_all(site.installation.state().join("keys")));
     site.assert_clean();
 }
 
@@ -268,8 +289,8 @@ fn a_secret_for_host_keys_is_made_with_the_first_use_and_is_private() {
     assert_eq!(site.installation.lease(["cleanup", "--dry-run"]).code, 0);
     assert!(!path.exists(), "without a token none is needed");
     assert_eq!(site.lease(&["-q", "run", "--", "true"]).code, 0);
-    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
     let ended = site.lease(&["-q", "run", "--", "true"]);
     assert_eq!(ended.code, 125);
     assert!(ended.stderr.contains("; run: chmod 600 "), "{}", ended.stderr);

@@ -3,6 +3,7 @@
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a failed expectation is the test")]
 
+mod doctor;
 mod fal;
 mod hetzner;
 #[path = "../installation/mod.rs"]

@@ -9,6 +9,7 @@ mod codes;
 #[path = "../installation/mod.rs"]
 #[expect(dead_code, reason = "each target uses a part of it")]
 mod installation;
+mod mending;
 mod secrets;
 mod signals;
 mod streams;

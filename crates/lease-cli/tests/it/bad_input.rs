@@ -16,9 +16,20 @@ fn refused(line: &str, expected: &str) {
 
 #[test]
 fn what_is_typed_wrong_is_refused() {
-    refused("relase", "unrecognized subcommand 'relase'");
-    refused("run", "the following required arguments were not provided: <COMMAND>...");
-    refused("run --", "the following required arguments were not provided: <COMMAND>...");
+    refused("relase", "there is no command \"relase\"; did you mean `release`?");
+    refused("run", "no command is given; nothing was changed; run: lease run -- COMMAND");
+    refused("run --", "no command is given");
+    refused("run cargo test", "run: lease run -- cargo test");
+    refused("run --dir /etc/passwd -- true", "there is no such directory; nothing was created");
+    refused(
+        "run --junit gone/report.xml -- true",
+        "repo/gone; nothing was created; run: mkdir -p ",
+    );
+    refused("run --max-age -5m -- true", "--max-age: \"-5m\" is not a span");
+    refused("run --max-age 5x -- true", "; run: lease run --help");
+    refused("history -n 0", "a number from 1 on is expected");
+    refused("history -n -1", "a number from 1 on is expected");
+    refused("man", "run: lease man ~/.local/share/man/man1");
     refused("exec", "were not provided");
     refused("release", "were not provided: <LEASE>...");
     refused("release --all x", "cannot be used with");
@@ -136,6 +147,33 @@ fn a_directory_that_is_gone_is_named() {
     command = shell;
     let said = home.ended(&mut command).bad();
     assert!(said.contains("the current directory does not exist any more"), "{said}");
+}
+
+#[test]
+fn a_state_directory_that_is_relative_is_refused_and_not_made() {
+    let home = Home::new();
+    let said = home.ended(home.command(["list"]).env("LEASE_STATE_DIR", "relative")).bad();
+    assert!(said.contains("run: export LEASE_STATE_DIR=\"$PWD/relative\""), "{said}");
+    assert!(!home.path("repo/relative").exists());
+}
+
+#[test]
+fn a_misspelt_variable_is_said_before_a_box_is_leased() {
+    let home = Home::new();
+    let mut command = home.command(["acquire", "--slug", "Not_A_Slug"]);
+    let said = home.ended(command.env("LEASE_PROVIDR", "x")).stderr;
+    assert!(said.contains("LEASE_PROVIDR has no effect; did you mean LEASE_PROVIDER?"), "{said}");
+}
+
+#[test]
+fn a_misspelt_lease_is_recognised() {
+    let home = Home::new();
+    home.record("calm-otter", "lse-aaaaaaaaaaaaaaaaaaab", AT);
+    let said = home.lease("show calm-oter").bad();
+    assert!(
+        said.contains("no live lease is called \"calm-oter\"; did you mean calm-otter?"),
+        "{said}"
+    );
 }
 
 #[test]

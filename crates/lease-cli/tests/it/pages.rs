@@ -8,9 +8,9 @@ use crate::home::{AT, Home};
 fn without_a_word_it_says_what_to_type_and_makes_nothing() {
     let home = Home::new();
     insta::assert_snapshot!(home.lease("").good(), @r"
-    lease: a remote machine for one piece of work, taken back afterwards
+    lease: a remote machine for one piece of work, given back afterwards
 
-      lease run -- COMMAND      lease a box, sync this tree, run, stream, release
+      lease run -- COMMAND      lease a box, sync this tree, run, give the box back
       lease acquire             lease a box and leave it ready
       lease run --id NAME -- …  run on a leased box; it stays leased
       lease list                what is leased
@@ -18,7 +18,7 @@ fn without_a_word_it_says_what_to_type_and_makes_nothing() {
       lease doctor              check everything that would fail later
       lease --help              everything else
 
-    Nothing is leased right now.
+    Nothing is leased right now. A box comes from local: lease providers
     ");
     assert!(!home.path("state").exists());
 }
@@ -31,18 +31,15 @@ fn the_version_needs_no_home() {
 }
 
 #[test]
-fn the_help_ends_with_the_tables() {
+fn the_help_is_a_page_and_leads_to_the_tables() {
     let help = Home::new().lease("--help").good();
-    for expected in [
-        "Exit codes:",
-        "  125    lease itself failed",
-        "Environment:",
-        "LEASE_STATE_DIR",
-        "[alias: warmup]",
-    ] {
+    let more = ["[also: warmup]", "lease help environment", "lease help exit-codes"];
+    for expected in more {
         assert!(help.contains(expected), "{expected} is missing in {help}");
     }
     assert_eq!(Home::new().lease("help").good(), help);
+    assert!(Home::new().lease("help exit-codes").good().contains("  125    lease itself failed"));
+    assert!(Home::new().lease("help environment").good().contains("LEASE_STATE_DIR"));
     let short = Home::new().lease("run -h").good();
     assert!(short.contains("Usage: lease run [OPTIONS] -- <COMMAND>..."), "{short}");
 }
@@ -134,4 +131,27 @@ fn a_provider_with_one_kind_of_machine_says_so() {
     assert!(ended.stderr.contains("local has one kind of machine"), "{}", ended.stderr);
     let described = home.lease("providers describe local").good();
     assert!(described.contains("contain:") && described.contains("landing time"), "{described}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_page_that_cannot_be_printed_is_a_line_on_standard_error() {
+    let home = Home::new();
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let ended = home.command(["--help"]).stdout(full).output().unwrap();
+    let said = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(ended.status.code(), Some(125), "{said}");
+    assert!(said.starts_with("lease: write to standard output: No space left"), "{said}");
+}
+
+#[test]
+fn the_man_pages_are_written_where_they_are_asked_for() {
+    let home = Home::new();
+    let said = home.ended(&mut home.command(["man", "pages/man1"])).stderr;
+    let directory = home.path("repo/pages/man1");
+    assert!(said.contains("man -l ") && directory.join("lease-run.1").is_file(), "{said}");
+    let file = home.path("a-file");
+    std::fs::write(&file, "mine").unwrap();
+    let said = home.ended(home.command(["man"]).arg(&file)).bad();
+    assert!(said.contains("it is not a directory"), "{said}");
 }

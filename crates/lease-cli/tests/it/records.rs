@@ -53,7 +53,7 @@ fn runs_are_listed_and_their_output_is_printed_where_it_belongs() {
         (last.stdout.as_str(), last.stderr.as_str()),
         (
             "so far",
-            "lease: find the lease: no live lease is called \"lse-aaaaaaaaaaaaaaaaaaaa\"; `lease list` shows them; this is what was recorded here\nlease: this run has no recorded end\n"
+            "lease: find the lease: no live lease is called \"lse-aaaaaaaaaaaaaaaaaaaa\"; this is what was recorded here\nlease: this run has no recorded end\n"
         )
     );
     crate::schemas::check(&home, "history", "lease.history/1");

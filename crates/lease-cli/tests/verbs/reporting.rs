@@ -54,11 +54,16 @@ fn what_the_tool_could_not_do_is_an_error_in_the_report() {
     assert!(message.as_str().unwrap().contains("the box has no none"), "{message}");
     // A report that cannot be written is a failure only where nothing else was one.
     for (script, code) in [("true", 125), ("exit 4", 4)] {
-        let words = ["run", "--id", "demo", "--junit", "no/such/r.xml", "--", "sh", "-c", script];
+        let words = ["run", "--id", "demo", "--junit", "/proc/r.xml", "--", "sh", "-c", script];
         let ended = it.0.lease(words);
         assert_eq!(ended.code, code, "{}", ended.stderr);
-        assert!(ended.stderr.contains("no/such/r.xml cannot be written"), "{}", ended.stderr);
+        assert!(ended.stderr.contains("/proc/r.xml cannot be written"), "{}", ended.stderr);
     }
     assert_eq!(fs::read_dir(it.0.tree()).unwrap().count(), 4, "a draft was left");
+    // One that has no place is told before anything is run.
+    let ended =
+        it.0.lease(["run", "--id", "demo", "--junit", "no/such/r.xml", "--", "touch", "ran"]);
+    assert!(ended.failure().contains("; nothing was created; run: mkdir -p "), "{}", ended.stderr);
+    assert!(!it.work().join("ran").exists());
     it.end();
 }

@@ -43,6 +43,15 @@ impl Looks {
         }
     }
 
+    /// What is waited for, for people.
+    pub(super) fn why(&self) -> String {
+        match (&self.last, self.absent_since) {
+            (_, Some(_)) => "proof that there is no machine".to_owned(),
+            (Some(last), None) => last.to_string(),
+            (None, None) => "another look".to_owned(),
+        }
+    }
+
     /// The error to give up with.
     pub(super) fn give_up(self, doing: &'static str) -> Error {
         match self.last {

@@ -7,10 +7,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::claim::{Claim, ClaimedResource};
-use crate::engine::Engine;
 use crate::engine::clear::Which;
 use crate::engine::release::{By, Outcome};
 use crate::engine::settle::Resend;
+use crate::engine::{Asked, Engine};
 use crate::error::{Effect, Error, ErrorKind, Result};
 use crate::evidence::{Sighting, Status};
 use crate::host::{HostKey, Probe, Reach};
@@ -147,8 +147,10 @@ impl Engine {
     /// reaper, clears it; nothing is lost.
     pub async fn acquire(&self, request: Acquire) -> Result<Claim, AcquireFailure> {
         let provider = Arc::clone(self.provider(&request.spec.provider)?);
-        let scope = self.read("verify the account", || provider.scope()).await?;
-        let candidates = self.read("plan the machine", || provider.plan(&request.spec)).await?;
+        let asked = Asked::new(&provider, None);
+        let scope = self.read("verify the account", asked, || provider.scope()).await?;
+        let candidates =
+            self.read("plan the machine", asked, || provider.plan(&request.spec)).await?;
         if candidates.is_empty() {
             let message = "the provider offers no machine for this wish";
             return Err(Error::harmless(ErrorKind::Unsupported, "plan the machine", message).into());
@@ -230,8 +232,9 @@ impl Engine {
         let expected = writer.claim().scope().clone();
         for (number, candidate) in candidates.iter().enumerate() {
             // Again for each candidate: clearing the one before may have taken minutes.
-            self.read("verify the account", || VerifiedScope::verify(provider.as_ref(), &expected))
-                .await?;
+            let asked = Asked::new(provider, Some(&lease));
+            let verify = || VerifiedScope::verify(provider.as_ref(), &expected);
+            self.read("verify the account", asked, verify).await?;
             self.observer.notice(&lease, &Notice::Trying { label: &candidate.label });
             let Err(error) =
                 self.create_all(writer, provider, (number, candidate), &public_key).await

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::claim::Claim;
 use crate::descriptor::Ownership;
-use crate::engine::Engine;
+use crate::engine::{Asked, Engine};
 use crate::error::{Error, ErrorKind, Result};
 use crate::evidence::{Found, Inventory, Marks, Sighting};
 use crate::id::{InstallationId, LeaseId, Nonce, ResourceId, Slug};
@@ -49,17 +49,20 @@ impl Engine {
         slug: Option<Slug>,
     ) -> Result<Claim> {
         let provider = Arc::clone(self.provider(provider)?);
-        let inventory = self.read("list the resources", || provider.list()).await?;
+        let asked = Asked::new(&provider, None);
+        let inventory = self.read("list the resources", asked, || provider.list()).await?;
         let found = match inventory.items.iter().find(|it| it.id == *id) {
             Some(found) => found.clone(),
-            None => match self.read("look at the resource", || provider.inspect(id)).await? {
-                Sighting::Found(found) => *found,
-                Sighting::Suspects(_) | Sighting::Absent => {
-                    let message = format!("{} shows no {id}", inventory.scope);
-                    return Err(Error::harmless(ErrorKind::NotFound, DOING, message));
+            None => {
+                match self.read("look at the resource", asked, || provider.inspect(id)).await? {
+                    Sighting::Found(found) => *found,
+                    Sighting::Suspects(_) | Sighting::Absent => {
+                        let message = format!("{} shows no {id}", inventory.scope);
+                        return Err(Error::harmless(ErrorKind::NotFound, DOING, message));
+                    }
+                    Sighting::Unclear(error) => return Err(error),
                 }
-                Sighting::Unclear(error) => return Err(error),
-            },
+            }
         };
         let (retention, why) = (Retention::Keep, "adopted by a person".to_owned());
         let terms = Terms { slug, retention, why };

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::claim::ClaimedResource;
-use crate::engine::Engine;
 use crate::engine::absence::Looks;
 use crate::engine::settle::Resend;
+use crate::engine::{Asked, Engine};
 use crate::error::{Error, ErrorKind, Result, Retry};
 use crate::evidence::{Sighting, Status};
 use crate::journal::{Change, Event};
@@ -114,6 +114,8 @@ impl Engine {
                 Turn::Sent => None,
                 Turn::Wait(at_least) => at_least,
             };
+            let asked = Asked::new(provider, Some(writer.claim().lease()));
+            self.tell_waiting(asked, &looks.why(), pace.elapsed());
             if !pace.wait(at_least).await {
                 return Err(looks.give_up(DESTROY));
             }

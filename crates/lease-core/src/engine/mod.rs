@@ -23,11 +23,12 @@ use std::time::Duration;
 use crate::entropy::{Entropy, OsEntropy};
 use crate::error::{Effect, Error, ErrorKind, Result};
 use crate::host::Transport;
+use crate::id::LeaseId;
 use crate::provider::Provider;
 use crate::retry::{Bounds, Pace};
 use crate::store::Store;
 use crate::time::Clock;
-use crate::watch::{Census, Guardian, NoCensus, NoGuardian, Observer, Silent};
+use crate::watch::{Census, Guardian, NoCensus, NoGuardian, Notice, Observer, Silent};
 
 pub use acquire::{Acquire, AcquireFailure, Left};
 pub use execute::{Done, Report};
@@ -190,8 +191,14 @@ impl Engine {
         })
     }
 
-    /// Makes a call that changes nothing, and makes it again while the other side is busy or asks us to wait.
-    async fn read<T, F>(&self, doing: &'static str, call: impl Fn() -> F + Send) -> Result<T>
+    /// Makes a call that changes nothing, and makes it again while the other side is busy or asks us to wait. Whoever listens
+    /// is told of it, because that takes a while.
+    async fn read<T, F>(
+        &self,
+        doing: &'static str,
+        asked: Asked<'_>,
+        call: impl Fn() -> F + Send,
+    ) -> Result<T>
     where
         F: Future<Output = Result<T>> + Send,
         T: Send,
@@ -206,10 +213,25 @@ impl Engine {
                 error.kind(),
                 ErrorKind::Unavailable | ErrorKind::Timeout | ErrorKind::Busy
             );
-            let too_long = error.asked_to_wait().is_some_and(|it| it > pace.left());
-            if !passes || too_long || !pace.wait(error.asked_to_wait()).await {
+            if !passes {
                 return Err(error);
             }
+            let too_long = error.asked_to_wait().is_some_and(|it| it > pace.left());
+            self.tell_waiting(asked, &error.to_string(), pace.elapsed());
+            if too_long || !pace.wait(error.asked_to_wait()).await {
+                return Err(asked.unanswered(doing, error));
+            }
+        }
+    }
+
+    /// Says which provider is waited for, and why.
+    fn tell_waiting(&self, asked: Asked<'_>, why: &str, so_far: Duration) {
+        let what = format!("{}: {why}", asked.provider);
+        match asked.lease {
+            Some(lease) => {
+                self.observer.notice(lease, &Notice::Waiting { what: &what, so_far });
+            }
+            None => self.observer.waiting(&what, so_far),
         }
     }
 
@@ -227,6 +249,30 @@ impl Engine {
                 Err(Error::new(ErrorKind::Timeout, Effect::Unknown, doing, message))
             }
         }
+    }
+}
+
+/// Who is asked, and for which lease, if there is one already.
+#[derive(Clone, Copy, Debug)]
+struct Asked<'a> {
+    provider: &'a str,
+    lease: Option<&'a LeaseId>,
+}
+
+impl<'a> Asked<'a> {
+    fn new(provider: &Arc<dyn Provider>, lease: Option<&'a LeaseId>) -> Self {
+        Self { provider: provider.descriptor().name, lease }
+    }
+
+    /// The last error of a call that was made again and again in vain, with who did not answer it.
+    fn unanswered(self, doing: &'static str, last: Error) -> Error {
+        let message = format!("{} gives no answer of use: {last}", self.provider);
+        let error = Error::new(last.kind(), last.effect(), doing, message);
+        let error = match last.asked_to_wait() {
+            Some(wait) => error.with_retry_after(wait),
+            None => error,
+        };
+        error.with_source(last)
     }
 }
 

@@ -8,8 +8,8 @@ use tokio::time::Instant;
 
 use crate::claim::{Claim, ClaimedResource};
 use crate::descriptor::{Descriptor, Ownership, Replay};
-use crate::engine::Engine;
 use crate::engine::absence::Looks;
+use crate::engine::{Asked, Engine};
 use crate::error::{Error, ErrorKind, Result};
 use crate::evidence::{Found, Sighting};
 use crate::host::Recognition;
@@ -101,6 +101,8 @@ impl Engine {
                 Err(error) if error.kind().needs_person() => return Err(error),
                 Err(error) => looks.interrupted(Some(error)),
             }
+            let asked = Asked::new(provider, Some(writer.claim().lease()));
+            self.tell_waiting(asked, &looks.why(), pace.elapsed());
             if !pace.wait(looks.asked_to_wait()).await {
                 return Err(looks.give_up(DOING));
             }

@@ -145,7 +145,7 @@ pub async fn resolve(store: &dyn Store, name: &str) -> Result<LeaseId> {
     match meant.as_slice() {
         [(lease, _)] => Ok(lease.clone()),
         [] => {
-            let message = format!("no live lease is called {name:?}; `lease list` shows them");
+            let message = format!("no live lease is called {name:?}");
             Err(Error::harmless(ErrorKind::NotFound, "find the lease", message))
         }
         several => {

@@ -12,6 +12,7 @@ use lease_core::watch::Guardian;
 use lease_core::{Error, ErrorKind, LeaseId, Provider, Result, Scope, Secret, Spec};
 use lease_emulator::Cloud;
 use lease_emulator::fal::{KeyScope, MoneyGate, Permission};
+use lease_emulator::script::{Fault, Plan};
 
 use crate::bench::{Bench, ELSEWHERE, HOME, KEY};
 
@@ -119,6 +120,20 @@ async fn the_doctor_says_what_would_fail_and_changes_nothing() {
         assert_eq!(found.map(|it| it.verdict), Some(verdict), "{what}: {checks:?}");
         assert_eq!(bench.cloud.trace().len(), bench.sent(&Method::GET), "{what}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_account_that_never_answers_is_told_in_time_and_once() {
+    let bench = Bench::new();
+    bench.cloud.plan(Plan::at(0, Fault::HangBefore));
+    let provider = bench.provider();
+    let asked = tokio::time::timeout(Duration::from_secs(25), provider.doctor());
+    let checks = asked.await.unwrap().unwrap();
+    assert!(checks.len() == 1 && checks[0].name == "api", "{checks:?}");
+    assert!(
+        checks[0].detail.contains("did not answer within 14s; check the network"),
+        "{checks:?}"
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,11 +1,13 @@
 //! What is said before anything is made: candidates, sizes, checks, and a build without a token.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use lease_core::journal::Disposition;
 use lease_core::provider::Verdict;
 use lease_core::{Effect, ErrorKind, Provider, Spec};
 use lease_emulator::hetzner::{Access, Policy};
+use lease_emulator::script::{Fault, Plan};
 use lease_hetzner::DESCRIPTOR;
 use serde_json::json;
 
@@ -132,6 +134,20 @@ async fn the_doctor_sees_what_a_lease_would_meet() {
     assert!(told.contains("may only read"), "{told}");
     bench.cloud.revoke(&bench.token);
     assert_eq!(check(&bench, "token").await.0, Verdict::Problem);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_project_that_never_answers_is_told_in_time_and_once() {
+    let bench = Bench::new(Policy::immediate());
+    bench.script.plan(Plan::at(0, Fault::HangBefore));
+    let provider = bench.provider();
+    let asked = tokio::time::timeout(Duration::from_secs(25), provider.doctor());
+    let checks = asked.await.unwrap().unwrap();
+    assert!(checks.len() == 1 && checks[0].name == "api", "{checks:?}");
+    assert!(
+        checks[0].detail.contains("did not answer within 14s; check the network"),
+        "{checks:?}"
+    );
 }
 
 /// The one request of the doctor that could change something is about what cannot exist, and has no fields.

@@ -58,8 +58,10 @@ async fn a_partition_that_is_not_there_or_not_up_is_a_problem() {
 async fn a_controller_that_is_down_is_a_problem() {
     let bench = Bench::with(Arc::new(Cluster::start(&["NODES=1", "MESSAGE_TIMEOUT=2"])), |_| {});
     bench.cluster.order("stop slurmctld");
-    assert_eq!(verdict(&bench, "controller").await.0, Verdict::Problem);
-    assert_eq!(verdict(&bench, "submission").await.0, Verdict::Problem);
+    let checks = bench.provider.doctor().await.unwrap();
+    let problems: Vec<_> = checks.iter().filter(|it| it.verdict == Verdict::Problem).collect();
+    assert!(problems.len() == 1 && problems[0].name == "controller", "told once: {checks:?}");
+    assert!(problems[0].detail.ends_with("; run: scontrol ping"), "{problems:?}");
     bench.cluster.order("start slurmctld");
     until!("it is not found up", verdict(&bench, "controller").await.0 == Verdict::Ok);
 }
