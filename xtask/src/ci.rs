@@ -10,8 +10,8 @@ use crate::machine::{Call, Stopwatch, cargo, repository_root, say};
 use crate::quickstart::seconds;
 use crate::tree::Tree;
 use crate::{
-    cluster, embedder, faults, msrv, network, packages, provider_matrix, record, site, tidy, trim,
-    vendors,
+    cluster, deny, embedder, faults, msrv, network, new_provider, packages, provider_matrix,
+    record, site, soak, tidy, trim, vendors,
 };
 
 /// The part of the work that a job of the CI can do by itself; without a choice, all parts are done.
@@ -63,6 +63,8 @@ const STEPS: &[Step] = &[
     (Part::Lint, "provider-matrix", |_| provider_matrix::run(Mode::Check)),
     (Part::Lint, "site", |_| site::run()),
     (Part::Lint, "msrv", |shop| msrv::dependencies(&shop.root).map(drop)),
+    (Part::Lint, "deny", |shop| deny::run(&shop.root)),
+    (Part::Lint, "new-provider", |_| new_provider::run(&["--check"])),
     (Part::Test, "record", |_| {
         on_linux("the recorded session is compared", || record::run(Mode::Check))
     }),
@@ -71,6 +73,7 @@ const STEPS: &[Step] = &[
     // The vendor's command line is packaged for Debian.
     (Part::Test, "vendors", |_| on_linux("the vendors' clients are compared", vendors::run)),
     (Part::Test, "network", |shop| on_linux("networks are cut", || network::test(&shop.root))),
+    (Part::Test, "soak", |shop| on_linux("leases are soaked", || soak::short(&shop.root))),
     (Part::Test, "embedder", |_| embedder::run()),
     (Part::Test, "doctest", |shop| {
         shop.cargo(&["test", "--workspace", "--all-features", "--doc"]).run()

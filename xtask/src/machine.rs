@@ -137,6 +137,12 @@ impl Call {
         Ok(())
     }
 
+    /// Runs it with our output as its own, and returns its exit code; none when a signal ended it.
+    pub(crate) fn shown(&self) -> Result<Option<i32>> {
+        let status = self.command().status();
+        Ok(status.with_context(|| format!("cannot start {}", self.words[0]))?.code())
+    }
+
     /// Starts it with pipes for its standard input and output; the caller ends it.
     pub(crate) fn piped(&self) -> Result<Child> {
         let mut command = self.command();

@@ -5,6 +5,7 @@
 mod bench;
 mod ci;
 mod cluster;
+mod deny;
 mod embedder;
 mod faults;
 mod fuzz;
@@ -12,7 +13,9 @@ mod generated;
 mod live;
 mod machine;
 mod msrv;
+mod mutants;
 mod network;
+mod new_provider;
 mod packages;
 mod provider_matrix;
 mod quickstart;
@@ -20,6 +23,7 @@ mod record;
 mod residue;
 mod rust_text;
 mod site;
+mod soak;
 mod tidy;
 mod tree;
 mod trim;
@@ -43,10 +47,17 @@ usage: cargo xtask COMMAND
   faults [--check]          regenerate, or compare, docs/faults.md
   embedder                  package every crate, build and run a tool against the packages, run the examples
   msrv                      compile everything with the oldest toolchain that the manifests promise
+  deny                      check licences, versions and sources of all dependencies against deny.toml, offline
   site                      check the links of all documents, and write them as pages into target/site
   record [--check]          record, or compare, the session that README.md shows
   fuzz [--minutes N] [TARGET...]
                             run the fuzzers, keep what they learned in testdata/fuzz; needs a nightly toolchain
+  new-provider NAME         make the crate of a new provider, which passes the behaviour suite with a stand-in
+  new-provider --check      prove that it would
+  soak [--leases N] [--seed S] [--minutes M] [--only PROVIDER]
+                            make leases at every provider with kills, cuts and faults, and prove that nothing is left
+  mutants [--shard K/N] [--iterate] [MODULE...]
+                            change lease-core in one place at a time and ask its tests; hours, so it can be resumed
   cluster                   install Slurm, and run the tests that start real clusters with it
   vendors                   have the vendors' own clients use the emulators
   bench [--quick] [--only PART] [--lease PROGRAM]
@@ -79,10 +90,14 @@ fn run(words: &[&str]) -> Result<()> {
         ["bench", wish @ ..] => bench::run(wish),
         ["embedder"] => embedder::run(),
         ["msrv"] => msrv::run(),
+        ["deny"] => deny::run(&machine::repository_root()?),
         ["site"] => site::run(),
         ["record"] => record::run(Mode::Write),
         ["record", "--check"] => record::run(Mode::Check),
         ["fuzz", wish @ ..] => fuzz::run(wish),
+        ["new-provider", wish @ ..] => new_provider::run(wish),
+        ["soak", wish @ ..] => soak::run(wish),
+        ["mutants", wish @ ..] => mutants::run(wish),
         ["cluster"] => cluster::run(),
         ["vendors"] => vendors::run(),
         ["live", cloud] => live::run(cloud),

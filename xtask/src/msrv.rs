@@ -32,10 +32,7 @@ pub(crate) fn run() -> Result<()> {
 
 /// Checks that no crate that is linked says it needs more than our own manifests promise; returns what they promise.
 pub(crate) fn dependencies(root: &Path) -> Result<String> {
-    let words = ["metadata", "--format-version", "1", "--all-features", "--locked"];
-    let call = cargo().args(words).args(PLATFORMS.iter().flat_map(|it| ["--filter-platform", it]));
-    let metadata: Value = serde_json::from_str(&call.within(root).output()?)?;
-    let (version, findings) = judge(&metadata)?;
+    let (version, findings) = judge(&linked(root)?)?;
     for finding in &findings {
         say(finding);
     }
@@ -44,6 +41,13 @@ pub(crate) fn dependencies(root: &Path) -> Result<String> {
     }
     say(format_args!("msrv: no dependency needs more than Rust {version}"));
     Ok(version)
+}
+
+/// What cargo knows of every crate that is linked on our platforms; nothing is fetched that is there.
+pub(crate) fn linked(root: &Path) -> Result<Value> {
+    let words = ["metadata", "--format-version", "1", "--all-features", "--locked"];
+    let call = cargo().args(words).args(PLATFORMS.iter().flat_map(|it| ["--filter-platform", it]));
+    serde_json::from_str(&call.within(root).output()?).context("cargo metadata printed no JSON")
 }
 
 /// What the members promise, and every crate that needs more.

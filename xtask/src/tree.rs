@@ -48,7 +48,8 @@ impl Tree {
         Ok(tree)
     }
 
-    fn insert(&mut self, path: &str, text: String) {
+    /// Puts a file there that is not on the disk, or another text of one that is.
+    pub(crate) fn insert(&mut self, path: &str, text: String) {
         let code = if is_rust(path) { blank_prose(&text) } else { String::new() };
         self.files.insert(path.to_owned(), File { text, code });
     }

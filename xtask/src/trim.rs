@@ -55,6 +55,12 @@ pub(crate) fn run() -> Result<()> {
     Ok(())
 }
 
+/// What is wrong with the crates that an embedder of the core gets: their number is bounded, and some must not come.
+pub(crate) fn core(root: &Path) -> Result<Vec<String>> {
+    let claim = core_claim();
+    Ok(judge(&claim, &crates(root, &claim.arguments)?))
+}
+
 /// The crates, one version each, that a build with these arguments of `cargo tree` links.
 pub(crate) fn crates(root: &Path, arguments: &[String]) -> Result<BTreeSet<String>> {
     let tree = cargo()
@@ -92,16 +98,26 @@ fn provider_features(metadata: &Value) -> Result<Vec<(String, String)>> {
     Ok(found)
 }
 
+fn core_claim() -> Claim {
+    Claim {
+        build: "lease-core alone".to_owned(),
+        arguments: words("-p lease-core"),
+        forbidden: [owned(NOT_IN_CORE), owned(YAML), owned(HTTP), owned(PROVIDERS)].concat(),
+        crates_max: Some(CORE_CRATES_MAX),
+    }
+}
+
+fn words(text: &str) -> Vec<String> {
+    text.split(' ').map(str::to_owned).collect()
+}
+
+fn owned(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
 fn claims(features: &[(String, String)]) -> Vec<Claim> {
-    let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
-    let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
     let mut claims = vec![
-        Claim {
-            build: "lease-core alone".to_owned(),
-            arguments: words("-p lease-core"),
-            forbidden: [owned(NOT_IN_CORE), owned(YAML), owned(HTTP), owned(PROVIDERS)].concat(),
-            crates_max: Some(CORE_CRATES_MAX),
-        },
+        core_claim(),
         Claim {
             build: "lease-cli by default".to_owned(),
             arguments: words("-p lease-cli"),

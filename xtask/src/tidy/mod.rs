@@ -79,9 +79,9 @@ const EXCEPTIONS: &[Exception] = &[];
 /// Checks the tree; prints each finding.
 pub(crate) fn run() -> Result<()> {
     let tree = Tree::load(&repository_root()?)?;
-    let findings = judge(&tree, RULES, EXCEPTIONS);
-    for (rule, finding) in &findings {
-        say(format_args!("{finding} [{rule}]"));
+    let findings = findings(&tree);
+    for finding in &findings {
+        say(finding);
     }
     if !findings.is_empty() {
         bail!("{} findings in {} files by {} rules", findings.len(), tree.len(), RULES.len());
@@ -93,6 +93,12 @@ pub(crate) fn run() -> Result<()> {
         EXCEPTIONS.len()
     ));
     Ok(())
+}
+
+/// What the rules say against a tree, a line for each finding, with the name of its rule.
+pub(crate) fn findings(tree: &Tree) -> Vec<String> {
+    let found = judge(tree, RULES, EXCEPTIONS);
+    found.into_iter().map(|(rule, finding)| format!("{finding} [{rule}]")).collect()
 }
 
 fn judge<'r>(

@@ -5,21 +5,10 @@ use std::path::Path;
 use super::Finding;
 use crate::rust_text::line_at;
 use crate::tree::Tree;
-use crate::workspace::{OTHERS, PROVIDERS};
+use crate::workspace::{OTHERS, PROVIDER_FILES, PROVIDERS};
 
 /// Names that say nothing about what is inside, and therefore attract everything.
 const EMPTY_NAMES: &[&str] = &["util", "utils", "helper", "helpers", "common", "misc", "types"];
-
-/// What each provider crate consists of: who knows one, knows all.
-const PROVIDER_FILES: &[&str] = &[
-    "README.md",
-    "src/lib.rs",
-    "src/config.rs",
-    "src/descriptor.rs",
-    "src/error.rs",
-    "src/provider.rs",
-    "tests/behavior.rs",
-];
 
 /// A module is named after the noun that it holds.
 pub(super) fn module_name(tree: &Tree) -> Vec<Finding> {

@@ -572,6 +572,20 @@ mod tests {
             it.events.insert(5, moved(1, Change::Found { id: "id-1".parse().unwrap() }));
         };
         check(found_by_search, |it| matches!(it, Err(Refusal::OtherMarks { .. })));
+        // Marks that show all the same decide, for and against.
+        let with_ours = move |it: &mut Case| {
+            let marks = it.shown.marks.clone();
+            found_by_search(it);
+            it.shown.marks = marks;
+        };
+        check(with_ours, Result::is_ok);
+        let with_others = move |it: &mut Case| {
+            let marks = it.shown.marks.clone();
+            unmarked(it);
+            it.shown.marks =
+                marks.map(|it| Marks { nonce: Nonce::draw(&OsEntropy).unwrap(), ..it });
+        };
+        check(with_others, |it| matches!(it, Err(Refusal::OtherMarks { .. })));
     }
 
     #[test]
@@ -585,6 +599,15 @@ mod tests {
         check(ended, Result::is_ok);
     }
 
+    /// The machine is somebody else's, and only used.
+    fn referenced(it: &mut Case) {
+        if let Event::Intended(resources) = &mut it.events[0] {
+            resources[1].disposition = Disposition::Referenced;
+            resources[1].id = Some("id-1".parse().unwrap());
+        }
+        it.events.drain(3..5);
+    }
+
     #[test]
     fn i8_later_resources_go_first_and_foreign_ones_never() {
         let key_first = |it: &mut Case| {
@@ -596,13 +619,6 @@ mod tests {
             }
         };
         check(key_first, |it| matches!(it, Err(Refusal::OutOfOrder(1))));
-        let referenced = |it: &mut Case| {
-            if let Event::Intended(resources) = &mut it.events[0] {
-                resources[1].disposition = Disposition::Referenced;
-                resources[1].id = Some("id-1".parse().unwrap());
-            }
-            it.events.drain(3..5);
-        };
         check(referenced, |it| matches!(it, Err(Refusal::NotOurs)));
     }
 
@@ -700,5 +716,117 @@ mod tests {
         assert!(!proven(true, Ownership::Marks, 1_999));
         assert!(proven(true, Ownership::Marks, 2_000));
         assert!(proven(true, Ownership::CreateAnswer, 500));
+    }
+
+    #[test]
+    fn i4_what_shows_in_either_way_is_not_absent() {
+        let shows = |change: fn(&mut Found)| {
+            let case = case();
+            let claim = claim_of(&case);
+            let resource = &claim.resources()[1];
+            let mut item = case.shown.clone();
+            change(&mut item);
+            let inventory = Inventory { scope: case.scope.scope.clone(), items: vec![item] };
+            inventory.shows(resource.id.as_ref(), &resource.intended.nonce)
+        };
+        assert!(shows(|_| {}));
+        assert!(shows(|it| it.marks = None), "the id alone");
+        assert!(shows(|it| it.id = "id-9".parse().unwrap()), "the nonce alone");
+        let stranger = |it: &mut Found| {
+            it.id = "id-9".parse().unwrap();
+            it.marks = None;
+        };
+        assert!(!shows(stranger));
+    }
+
+    #[test]
+    fn i9_neither_look_nor_listing_of_another_account_proves_absence() {
+        let proven = |looked: &str, listed: &str| {
+            let case = case();
+            let of =
+                |account: &str| Scope { account: account.to_owned(), ..case.scope.scope.clone() };
+            let inventory = Inventory { scope: of(listed), items: Vec::new() };
+            let scope = VerifiedScope { scope: of(looked) };
+            let observed = Observed {
+                scope: &scope,
+                absent_for: Duration::ZERO,
+                settle: Duration::ZERO,
+                sent_before: None,
+                landing: Duration::ZERO,
+                ownership: Ownership::Marks,
+            };
+            prove_absent(&claim_of(&case), 1, &Sighting::Absent, &inventory, &observed).is_ok()
+        };
+        assert!(proven("a", "a"));
+        assert!(!proven("b", "a"));
+        assert!(!proven("a", "b"));
+    }
+
+    #[test]
+    fn tokens_say_what_the_record_says() {
+        let mut case = case();
+        case.opened.deadlines.expires_at = Some(Timestamp::from_millis(9_000));
+        case.events.truncate(4);
+        case.events.push(moved(1, Change::Lost { message: "reset".into() }));
+        case.events.push(moved(1, Change::Resent { steady: None }));
+        if let Event::Intended(resources) = &mut case.events[0] {
+            resources[0].kind = "key".to_owned();
+            resources[1].request = serde_json::json!({ "size": 4 });
+            resources[1].public_key = "ssh-ed25519 AAAA".to_owned();
+        }
+        let intent = Intent::mint(&claim_of(&case), 1).unwrap();
+        let marks = case.shown.marks.clone().unwrap();
+        assert_eq!((intent.index(), intent.sends(), intent.first_sent_at()), (1, 2, Some(AT)));
+        assert_eq!((intent.scope(), intent.marks()), (&case.opened.scope, &marks));
+        assert_eq!((intent.lease(), intent.key()), (&case.opened.lease, &marks.nonce));
+        assert_eq!((intent.kind(), intent.public_key()), ("machine", "ssh-ed25519 AAAA"));
+        assert_eq!(intent.name(), &case.opened.lease.resource_name(1));
+        assert_eq!(intent.request(), &serde_json::json!({ "size": 4 }));
+        assert_eq!(intent.expires_at(), case.opened.deadlines.expires_at);
+        assert_eq!(intent.sibling("key").map(ResourceId::as_str), Some("id-0"));
+        assert_eq!(intent.sibling("machine"), None, "it is no sibling of itself");
+        assert_eq!(Intent::mint(&claim_of(&case), 0).unwrap().index(), 0);
+        Intent::mint(&claim_of(&case), 2).unwrap_err();
+
+        let case = self::case();
+        let claim = claim_of(&case);
+        let owned = may_destroy(&claim, 1, &case.shown, &case.scope, case.ownership).unwrap();
+        let marks = case.shown.marks.as_ref().unwrap();
+        assert_eq!((owned.scope(), owned.marks()), (&case.opened.scope, marks));
+        assert_eq!((owned.id().as_str(), owned.kind()), ("id-1", "machine"));
+        assert_eq!(owned.name(), &case.opened.lease.resource_name(1));
+        assert_eq!(case.scope.scope(), &case.opened.scope);
+    }
+
+    #[track_caller]
+    fn check_renewal(change: impl FnOnce(&mut Case), expected: fn(&Result<Held, Refusal>) -> bool) {
+        let mut case = case();
+        case.events.pop();
+        change(&mut case);
+        let result = may_renew(&claim_of(&case), case.index, &case.shown, &case.scope);
+        assert!(expected(&result), "{result:?}");
+    }
+
+    #[test]
+    fn i5_only_a_present_resource_of_the_lease_is_written_on() {
+        let is_ours = |it: &Result<Held, Refusal>| {
+            it.as_ref().is_ok_and(|held| held.id().as_str() == "id-1" && held.kind() == "machine")
+        };
+        check_renewal(|_| {}, is_ours);
+        let releasing = Event::Releasing { why: "a test".into(), ends_keep: false };
+        check_renewal(|it| it.events.push(releasing), |it| matches!(it, Err(Refusal::Releasing)));
+        check_renewal(
+            |it| it.scope.scope.account = "b".into(),
+            |it| matches!(it, Err(Refusal::OtherScope(_))),
+        );
+        check_renewal(|it| it.index = 7, |it| matches!(it, Err(Refusal::NotOurs)));
+        check_renewal(referenced, |it| matches!(it, Err(Refusal::NotOurs)));
+        check_renewal(
+            |it| drop(it.events.pop()),
+            |it| matches!(it, Err(Refusal::NotPresent(ResourceState::Creating))),
+        );
+        let is_other = |it: &Result<Held, Refusal>| matches!(it, Err(Refusal::OtherMarks { .. }));
+        check_renewal(|it| it.shown.marks = None, is_other);
+        check_renewal(|it| it.shown.id = "id-9".parse().unwrap(), is_other);
     }
 }

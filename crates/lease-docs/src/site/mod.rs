@@ -37,7 +37,7 @@ pub struct Written {
 const COMMANDS: &str = "docs/command-line.md";
 const STYLE: &str = "style.css";
 /// Data of tests that happens to be Markdown, and the order, which every page shows.
-const NO_PAGES: &[&str] = &["testdata/", summary::PATH];
+const NO_PAGES: &[&str] = &["testdata/", "xtask/template/", summary::PATH];
 const DECISIONS: &str = "docs/decisions/";
 /// A file with one of these endings is shown, so the site has a copy.
 const SHOWN: &[&str] = &["svg", "png", "cast"];
