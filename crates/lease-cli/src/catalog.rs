@@ -403,6 +403,8 @@ mod hetzner {
         set(&mut config.work_root, settings.get("providers.hetzner.work_root"));
         set(&mut config.settle, settings.get("providers.hetzner.settle"));
         set(&mut config.landing, settings.get("providers.hetzner.landing"));
+        set(&mut config.read_deadline, settings.get("providers.hetzner.read_deadline"));
+        set(&mut config.write_deadline, settings.get("providers.hetzner.write_deadline"));
         set(&mut config.request_reserve, settings.get("providers.hetzner.request_reserve"));
         set(&mut config.capacity_phrases, settings.get("providers.hetzner.capacity_phrases"));
         set(&mut config.ipv4, settings.get("providers.hetzner.ipv4").map(family));
@@ -449,6 +451,9 @@ mod fal {
         set(&mut config.work_root, settings.get("providers.fal.work_root"));
         set(&mut config.settle, settings.get("providers.fal.settle"));
         set(&mut config.landing, settings.get("providers.fal.landing"));
+        set(&mut config.replay_window, settings.get("providers.fal.replay_window"));
+        set(&mut config.read_deadline, settings.get("providers.fal.read_deadline"));
+        set(&mut config.write_deadline, settings.get("providers.fal.write_deadline"));
         config.sector = settings.get("providers.fal.sector");
         let post = post(&DESCRIPTOR, &config.endpoint, key.as_ref());
         let provider = FalProvider::open(config, Arc::new(HttpWire::default()))?

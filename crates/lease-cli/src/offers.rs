@@ -68,6 +68,16 @@ pub(crate) const HETZNER_KEYS: &[Key] = &[
         "how long an unanswered create may still take effect",
     ),
     Key::own(
+        "providers.hetzner.read_deadline",
+        Kind::Span,
+        "how long a request that reads may take",
+    ),
+    Key::own(
+        "providers.hetzner.write_deadline",
+        Kind::Span,
+        "how long a request that changes something may take",
+    ),
+    Key::own(
         "providers.hetzner.request_reserve",
         Kind::Number(3_600),
         "how many of the project's requests are kept for deletions",
@@ -117,6 +127,17 @@ pub(crate) const FAL_KEYS: &[Key] = &[
         "providers.fal.landing",
         Kind::Span,
         "how long an unanswered create may still take effect",
+    ),
+    Key::own(
+        "providers.fal.replay_window",
+        Kind::Span,
+        "how long an unanswered create is sent again; `0s` for never",
+    ),
+    Key::own("providers.fal.read_deadline", Kind::Span, "how long a request that reads may take"),
+    Key::own(
+        "providers.fal.write_deadline",
+        Kind::Span,
+        "how long a request that changes something may take",
     ),
 ];
 

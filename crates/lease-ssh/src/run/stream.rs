@@ -9,7 +9,9 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
+use lease_core::retry::pause;
 use openssh::Stdio;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::unix::pipe::{self, Receiver};
@@ -19,8 +21,15 @@ use super::beginning::Behind;
 use super::command::{Input, Sink};
 use crate::error::{Result, SshError};
 
-/// How much is passed on at once, and how much a pipe shall hold: each turn of a long output costs three processes a wait.
+/// How much is passed on at once.
 const CHUNK_BYTES: usize = 256 * 1024;
+/// How much a pipe shall hold: each turn of a long output costs three processes a wait. More is not allowed to everybody.
+const PIPE_BYTES: usize = 1024 * 1024;
+/// From here on an output is a long one, until nothing comes for a while.
+const LONG_BYTES: usize = 256 * 1024;
+/// How long a long output is left to gather in its pipe. A fast connection does not fill it meanwhile, and reading each of
+/// its packets would cost a waking.
+const GATHERING: Duration = Duration::from_millis(1);
 
 /// The writing end of a command's standard input. Dropping it is the end of file.
 pub type Writer = pipe::Sender;
@@ -37,10 +46,10 @@ pub struct Reader {
     open: Option<oneshot::Sender<()>>,
 }
 
-/// Has a pipe hold as much as is read at once, where the system can and allows it.
+/// Has a pipe hold more, where the system can and allows it.
 pub(crate) fn widen(pipe: impl AsFd) {
     #[cfg(target_os = "linux")]
-    if let Err(error) = rustix::pipe::fcntl_setpipe_size(pipe, CHUNK_BYTES) {
+    if let Err(error) = rustix::pipe::fcntl_setpipe_size(pipe, PIPE_BYTES) {
         tracing::trace!(%error, "the pipe keeps its size");
     }
     #[cfg(not(target_os = "linux"))]
@@ -245,6 +254,7 @@ pub(super) async fn deliver<W: AsyncWrite + Unpin>(
 ) {
     let mut closed = Some(closed);
     let mut chunk = vec![0; CHUNK_BYTES];
+    let (mut recent_bytes, mut has_gathered) = (0, false);
     loop {
         if to.is_closed
             && let Some(closed) = closed.take()
@@ -258,10 +268,20 @@ pub(super) async fn deliver<W: AsyncWrite + Unpin>(
             // Nothing more is there yet, and what was written must not wait for it. While more is there, it is read
             // beside the writing.
             () = std::future::ready(()), if to.holds => {
-                to.flush().await;
+                if recent_bytes < LONG_BYTES {
+                    to.flush().await;
+                } else if has_gathered {
+                    to.flush().await;
+                    recent_bytes = 0;
+                } else {
+                    pause(GATHERING).await;
+                    has_gathered = true;
+                }
                 continue;
             }
         };
+        has_gathered = false;
+        recent_bytes += read.as_ref().map_or(0, |it| *it);
         match read {
             Ok(0) => return to.flush().await,
             Ok(read) if to.is_closed => to.bytes += read as u64,
@@ -276,5 +296,65 @@ pub(super) async fn deliver<W: AsyncWrite + Unpin>(
                 return to.flush().await;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tokio::sync::watch;
+
+    use super::*;
+
+    /// Counts what it is given, and tells when it is flushed.
+    struct Tank {
+        bytes: usize,
+        flushed: Arc<watch::Sender<(usize, usize)>>,
+    }
+
+    impl AsyncWrite for Tank {
+        fn poll_write(
+            mut self: Pin<&mut Self>,
+            _cx: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            self.bytes += bytes.len();
+            Poll::Ready(Ok(bytes.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            self.flushed.send_modify(|it| *it = (it.0 + 1, self.bytes));
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_long_output_is_let_go_where_it_pauses_and_not_after_each_packet() {
+        let (packet, packets) = (vec![7; 32 * 1024], 512);
+        let (flushed, mut seen) = watch::channel((0, 0));
+        let mut tank = Counted::new(Tank { bytes: 0, flushed: Arc::new(flushed) }, 0);
+        let (mut far, near) = tokio::io::duplex(PIPE_BYTES);
+        let fed = async {
+            for sent in 1..=2 {
+                for _ in 0..packets {
+                    far.write_all(&packet).await.unwrap();
+                    tokio::task::yield_now().await;
+                }
+                // It says nothing for a while, and what it said has to be there.
+                let all = sent * packets * 32 * 1024;
+                seen.wait_for(|it| it.1 == all).await.unwrap();
+            }
+            far.write_all(b"end").await.unwrap();
+            drop(far);
+            let often = seen.wait_for(|it| it.1 % 32_768 == 3).await.unwrap().0;
+            assert!(often < packets / 4, "{often}");
+        };
+        tokio::join!(fed, deliver(near, &mut tank, async || Rest::Close));
+        assert_eq!(tank.bytes(), 2 * packets as u64 * 32_768 + 3);
     }
 }

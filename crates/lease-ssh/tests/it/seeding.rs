@@ -275,7 +275,7 @@ async fn what_a_box_fetched_is_what_a_stream_would_have_brought() {
         let again = case.sync().await;
         assert_eq!((again.sent_files, again.removed, again.drifted.len()), (0, 0, 0));
         // The same box anew.
-        fs::remove_dir_all(case.it.at("box")).unwrap();
+        case.vanished().await;
         fs::remove_dir_all(case.it.at("keys").join(LEASE).join("mirror")).unwrap_or_default();
     }
     assert_eq!(origin.calls.load(Ordering::Relaxed), 1);

@@ -214,7 +214,7 @@ async fn what_the_box_refuses_it_refuses_over_a_session_that_waited_too() {
     assert_eq!((report.drifted, text(&ran.stdout)), (vec![PathBuf::from("a")], "one".to_owned()));
     it.waits().await;
     // The box was made anew below a connection that held.
-    fs::remove_dir_all(it.case.it.at("box")).unwrap();
+    it.case.vanished().await;
     let (report, ran) = it.case.run("rebuilt", "cat a d/b").await;
     assert_eq!((report.sent_files, text(&ran.stdout)), (2, "onetwo".to_owned()));
     it.waits().await;

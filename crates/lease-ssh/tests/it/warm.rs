@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use lease_ssh::{Command, Compare, Drift, Extent, Order, Outcome, Sinks, SshError, SyncReport};
 
 use crate::fixture::{Box, LEASE, Ran, scan, sh, text, tree_at};
+use crate::jobs::until;
 use crate::syncing::Case;
 
 /// What a tree holds: of each path its permission bits and its content, or a link's target.
@@ -92,6 +93,12 @@ impl Case {
     pub(crate) fn channels(&self) -> usize {
         let log = fs::read_to_string(self.it.at("sshd.log")).unwrap();
         log.matches("server_input_channel_open: confirm session").count()
+    }
+
+    /// Takes the box away below its client. What is done there beside an answer may just be writing.
+    pub(crate) async fn vanished(&self) {
+        let place = self.it.at("box");
+        until(|| fs::remove_dir_all(&place).is_ok() || !place.exists()).await;
     }
 
     /// Waits until every look at what commands left has ended.
@@ -214,7 +221,7 @@ async fn a_rebuilt_box_is_noticed() {
     case.put("d/b", "two");
     case.run("first", "true").await;
     case.looked().await;
-    fs::remove_dir_all(case.it.at("box")).unwrap();
+    case.vanished().await;
     let (report, ran) = case.run("second", "cat a d/b").await;
     assert_eq!((report.sent_files, text(&ran.stdout)), (2, "onetwo".to_owned()));
     case.is_there();
