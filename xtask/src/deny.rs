@@ -1,4 +1,5 @@
-//! Holds the crates that a build takes in against `deny.toml`: licences, versions, sources, and how many lease-core has.
+//! Holds the crates that a build takes in against `deny.toml`: licences, versions, and how many lease-core
+//! has. Where crates come from is a rule of `tidy`, which reads the lock file.
 //!
 //! It asks nobody: what cargo knows of the lock file is enough. `cargo deny` reads the same file, and also asks for
 //! advisories. Here an entry that nothing needs any more is a finding, so that the lists only become longer on purpose.
@@ -16,7 +17,6 @@ use crate::{msrv, trim};
 
 /// Where the lists are.
 const LISTS: &str = "deny.toml";
-const REGISTRY: &str = "registry+https://github.com/rust-lang/crates.io-index";
 
 /// What `deny.toml` says of what is checked here.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -47,7 +47,6 @@ pub(crate) fn run(root: &Path) -> Result<()> {
     let mut findings = licences(&packages, &lists.licences)?;
     findings.extend(versions(&packages, &lists.second));
     findings.extend(bans(&packages, &lists.banned));
-    findings.extend(sources(&packages));
     findings.extend(trim::core(root)?);
     for finding in &findings {
         say(finding);
@@ -56,7 +55,7 @@ pub(crate) fn run(root: &Path) -> Result<()> {
         bail!("{} findings in {} crates; the lists are in {LISTS}", findings.len(), packages.len());
     }
     say(format_args!(
-        "deny: ok - {} crates, {} licences, {} second versions, all from crates.io",
+        "deny: ok - {} crates, {} licences, {} second versions",
         packages.len(),
         lists.licences.len(),
         lists.second.len()
@@ -203,20 +202,13 @@ fn bans(packages: &[Package<'_>], banned: &[(String, String)]) -> Vec<String> {
     found.map(|(name, why)| format!("{name} must not come in: {why}")).collect()
 }
 
-fn sources(packages: &[Package<'_>]) -> Vec<String> {
-    let elsewhere = packages.iter().filter(|it| it.source.is_some_and(|source| source != REGISTRY));
-    elsewhere
-        .map(|it| format!("{} {} comes from {}", it.name, it.version, it.source.unwrap_or("?")))
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::machine::repository_root;
 
     fn package<'m>(name: &'m str, version: &'m str, licence: &'m str) -> Package<'m> {
-        Package { name, version, licence: Some(licence), source: Some(REGISTRY) }
+        Package { name, version, licence: Some(licence), source: Some("elsewhere") }
     }
 
     fn words(list: &[&str]) -> Vec<String> {
@@ -279,13 +271,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_banned_or_from_elsewhere_is_found() {
-        let elsewhere =
-            Package { source: Some("git+https://x"), ..package("ctor", "1.0.0", "MIT") };
-        let packages = [elsewhere, Package { source: None, ..package("ours", "0.1.0", "MIT") }];
+    fn what_is_banned_is_found() {
+        let packages = [package("ctor", "1.0.0", "MIT"), package("other", "0.1.0", "MIT")];
         let banned = [("ctor".to_owned(), "it runs before main".to_owned())];
         assert_eq!(bans(&packages, &banned), ["ctor must not come in: it runs before main"]);
-        assert_eq!(sources(&packages), ["ctor 1.0.0 comes from git+https://x"]);
     }
 
     #[test]

@@ -47,7 +47,7 @@ usage: cargo xtask COMMAND
   faults [--check]          regenerate, or compare, docs/faults.md
   embedder                  package every crate, build and run a tool against the packages, run the examples
   msrv                      compile everything with the oldest toolchain that the manifests promise
-  deny                      check licences, versions and sources of all dependencies against deny.toml, offline
+  deny                      check licences and versions of all dependencies against deny.toml, offline
   site                      check the links of all documents, and write them as pages into target/site
   record [--check]          record, or compare, the session that README.md shows
   fuzz [--minutes N] [TARGET...]
