@@ -12,7 +12,7 @@ use crate::workspace::{HTTP, PROVIDERS, YAML};
 /// How many crates embedding the core may cost.
 const CORE_CRATES_MAX: usize = 35;
 /// What an embedder of the core must never get with it, besides a reader of YAML.
-const NOT_IN_CORE: &[&str] = &["clap", "reqwest", "openssh", "anyhow", "tracing-subscriber"];
+const NOT_IN_CORE: &[&str] = &["clap", "reqwest", "ssh-key", "anyhow", "tracing-subscriber"];
 
 /// The feature that a build has without being asked for.
 const DEFAULT: &str = "local";

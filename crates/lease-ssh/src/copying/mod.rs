@@ -16,7 +16,6 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use openssh::Stdio;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 use self::draft::{Draft, Stop};
@@ -26,7 +25,7 @@ use self::unpack::{Destination, Names};
 use crate::box_root::BoxRoot;
 use crate::error::{Result, SshError};
 use crate::files::random_text;
-use crate::session::{End, Ends3, Mark, Session, end_of};
+use crate::session::{End, Ends3, Exec, Mark, Session, Stdio};
 
 const FETCH: &str = include_str!("fetch.sh");
 const READ: &str = include_str!("read.sh");
@@ -256,7 +255,7 @@ impl Session {
             pack(&mut sink)
         });
         let script = lean(PUT);
-        let asked = self.ask(DOING, &script, &args, Stdio::from(reader));
+        let asked = self.ask(DOING, &script, &args, Stdio::Open(reader.into()));
         let (reply, sent) = tokio::join!(asked, sent);
         let sent = match sent.map_err(|error| SshError::lost(&error))? {
             Err(pack::Trouble::Here { path, source }) => {
@@ -277,15 +276,13 @@ impl Session {
     }
 
     /// A script whose output is read from a file, by a thread.
-    async fn source(&self, mark: &Mark, script: &str, args: &[&[u8]]) -> Result<(File, Child)> {
+    async fn source(&self, mark: &Mark, script: &str, args: &[&[u8]]) -> Result<(File, Exec)> {
         let (reader, writer) = pipe()?;
         let streams =
-            Ends3 { stdin: Stdio::null(), stdout: Stdio::from(writer), stderr: Stdio::piped() };
+            Ends3 { stdin: Stdio::Null, stdout: Stdio::Open(writer.into()), stderr: Stdio::Piped };
         Ok((reader, self.open(&mark.before(&lean(script)), args, streams).await?))
     }
 }
-
-type Child = openssh::Child<std::sync::Arc<openssh::Session>>;
 
 /// What a script says before the stream that it sends.
 #[derive(Debug, Default)]
@@ -328,14 +325,14 @@ impl Heading {
 /// of it here, but not what this machine could not do.
 async fn ended<T>(
     (doing, mark): (&'static str, &Mark),
-    mut child: Child,
+    mut child: Exec,
     taken: tokio::task::JoinHandle<Result<T>>,
 ) -> Result<T> {
-    let err = child.stderr().take();
+    let err = child.stderr.take();
     let (taken, mut err) = tokio::join!(taken, said(err));
     mark.strip(&mut err);
-    // The status comes after the output: see `run::stream`.
-    let end = end_of(child).await;
+    // The status is asked for after the output: see `run::stream`.
+    let end = child.end().await;
     let taken = taken.map_err(|error| SshError::lost(&error))?;
     match (taken, end) {
         (Err(error), _) if !matches!(error, SshError::Lost { .. }) => Err(error),

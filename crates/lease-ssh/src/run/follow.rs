@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lease_core::retry::Pace;
-use openssh::Stdio;
 use tokio::io::AsyncWrite;
 use tokio::time::Instant;
 
@@ -16,7 +15,7 @@ use crate::box_root::BoxRoot;
 use crate::error::{Result, shortened};
 use crate::files::random_text;
 use crate::pace;
-use crate::session::{End, Ends3, Session, end_of};
+use crate::session::{End, Ends3, Session, Stdio};
 
 const FOLLOW: &[u8] = concat!(include_str!("alive.sh"), include_str!("follow.sh")).as_bytes();
 const CLOSE: &[u8] = concat!(include_str!("alive.sh"), include_str!("close.sh")).as_bytes();
@@ -128,11 +127,11 @@ impl Session {
         let (records, nonce) = (root.records(), random_text(16)?);
         let place = [records.as_bytes(), run.as_bytes(), out.as_bytes(), err.as_bytes()];
         let args = [&place[..], &[take, now, nonce.as_bytes()]].concat();
-        let piped = Ends3 { stdin: Stdio::piped(), stdout: Stdio::piped(), stderr: Stdio::piped() };
+        let piped = Ends3 { stdin: Stdio::Piped, stdout: Stdio::Piped, stderr: Stdio::Piped };
         let mut child = self.open(FOLLOW, &args, piped).await?;
         // The script ends when its input does, so the input is held for as long as there is something to read.
-        let held = child.stdin().take();
-        let (stdout, stderr) = (child.stdout().take(), child.stderr().take());
+        let held = child.stdin.take();
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let close = async |stream: &'static str| {
             if relays == Relays::End {
                 self.close_stream(root, run, stream).await;
@@ -156,7 +155,7 @@ impl Session {
             }
         );
         drop(held);
-        match end_of(child).await {
+        match child.end().await {
             End::Code(code) if beginning.is_missing() => {
                 let said = shortened(&beginning.noise());
                 let detail = format!("the box's shell ended with {code}: {said}");

@@ -307,7 +307,7 @@ impl Running {
             }
         };
         tokio::join!(drained(stdout, "out"), drained(stderr, "err"));
-        match channel.end().await {
+        match channel.end(&session.link).await {
             // ssh itself says 255 when it fails, so this one number is checked against the record.
             End::Code(255) => match settled(&session, &root, &run).await {
                 Some(JobState::Finished(255)) => Ok(Ending::Code(255)),

@@ -12,7 +12,6 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use lease_core::retry::pause;
-use openssh::Stdio;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::unix::pipe::{self, Receiver};
 use tokio::sync::oneshot;
@@ -20,6 +19,7 @@ use tokio::sync::oneshot;
 use super::beginning::Behind;
 use super::command::{Input, Sink};
 use crate::error::{Result, SshError};
+use crate::session::Stdio;
 
 /// How much is passed on at once.
 const CHUNK_BYTES: usize = 256 * 1024;
@@ -72,7 +72,7 @@ impl Outlet {
     ) -> Result<(Self, Stdio)> {
         let target = match sink {
             Sink::Null => {
-                return Ok((Self { reader: None, target: None, ended: None }, Stdio::null()));
+                return Ok((Self { reader: None, target: None, ended: None }, Stdio::Null));
             }
             Sink::Pipe => None,
             Sink::Open(target) => Some(target),
@@ -82,7 +82,7 @@ impl Outlet {
         let writer = writer.into_blocking_fd().map_err(|error| SshError::lost(&error))?;
         let (open, ended) = oneshot::channel();
         let reader = Some(Reader { source: behind(source), held: Vec::new(), open: Some(open) });
-        Ok((Self { reader, target, ended: Some(ended) }, Stdio::from(writer)))
+        Ok((Self { reader, target, ended: Some(ended) }, Stdio::Open(writer)))
     }
 
     /// The stream whose reading end somebody else has made. It is for the caller.
@@ -161,12 +161,12 @@ impl AsyncRead for Reader {
 /// The end of a standard input that the command gets, and the one that the caller gets.
 pub(super) fn inlet(input: Input) -> Result<(Option<Writer>, Stdio)> {
     match input {
-        Input::Null => Ok((None, Stdio::null())),
-        Input::Open(source) => Ok((None, Stdio::from(source))),
+        Input::Null => Ok((None, Stdio::Null)),
+        Input::Open(source) => Ok((None, Stdio::Open(source))),
         Input::Pipe => {
             let (writer, source) = pipe::pipe().map_err(|error| SshError::lost(&error))?;
             let source = source.into_blocking_fd().map_err(|error| SshError::lost(&error))?;
-            Ok((Some(writer), Stdio::from(source)))
+            Ok((Some(writer), Stdio::Open(source)))
         }
     }
 }

@@ -1,16 +1,15 @@
 //! Channels on a connection: a script of ours on the box, its input and its bounded answer.
 
-use std::ffi::OsStr;
+use std::fs::File;
 use std::io;
-use std::os::unix::ffi::OsStrExt as _;
-use std::sync::Arc;
+use std::os::fd::OwnedFd;
 
-use openssh::{Child, Stdio};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::unix::pipe;
+use tokio::net::unix::pipe::{self, Receiver, Sender};
 
-use super::Session;
+use super::mux::Mux;
 use super::noise::Mark;
+use super::{Link, Session};
 use crate::error::{Result, SshError, shortened};
 use crate::quote::{quote, quote_all};
 
@@ -49,6 +48,43 @@ impl Reply {
     }
 }
 
+/// Where one of a channel's streams leads on this side.
+#[derive(Debug)]
+pub(crate) enum Stdio {
+    /// It is empty, or thrown away.
+    Null,
+    /// To whoever started the script.
+    Piped,
+    /// To something that is open.
+    Open(OwnedFd),
+}
+
+impl Stdio {
+    /// The end that a script reads, and ours.
+    fn source(self) -> io::Result<(OwnedFd, Option<Sender>)> {
+        match self {
+            Self::Null => Ok((File::open("/dev/null")?.into(), None)),
+            Self::Open(source) => Ok((source, None)),
+            Self::Piped => {
+                let (writer, source) = pipe::pipe()?;
+                Ok((source.into_blocking_fd()?, Some(writer)))
+            }
+        }
+    }
+
+    /// The end that a script writes to, and ours.
+    fn sink(self) -> io::Result<(OwnedFd, Option<Receiver>)> {
+        match self {
+            Self::Null => Ok((File::options().write(true).open("/dev/null")?.into(), None)),
+            Self::Open(sink) => Ok((sink, None)),
+            Self::Piped => {
+                let (sink, reader) = pipe::pipe()?;
+                Ok((sink.into_blocking_fd()?, Some(reader)))
+            }
+        }
+    }
+}
+
 /// A channel's three streams on this side.
 #[derive(Debug)]
 pub(crate) struct Ends3 {
@@ -59,16 +95,17 @@ pub(crate) struct Ends3 {
 
 impl Session {
     /// Starts `script` with `args` as `$1` and on, under `/bin/sh` whatever the login shell is.
-    pub(crate) async fn open(
-        &self,
-        script: &[u8],
-        args: &[&[u8]],
-        streams: Ends3,
-    ) -> Result<Child<Arc<openssh::Session>>> {
-        let line = request(script, args)?;
-        let mut command = Arc::clone(&self.mux).arc_raw_command(OsStr::from_bytes(&line));
-        command.stdin(streams.stdin).stdout(streams.stdout).stderr(streams.stderr);
-        Ok(command.spawn().await?)
+    pub(crate) async fn open(&self, script: &[u8], args: &[&[u8]], streams: Ends3) -> Result<Exec> {
+        let (request, place) = (request(script, args)?, self.link.clone());
+        let opened = async {
+            let (their_stdin, stdin) = streams.stdin.source()?;
+            let (their_stdout, stdout) = streams.stdout.sink()?;
+            let (their_stderr, stderr) = streams.stderr.sink()?;
+            let ends = [their_stdin, their_stdout, their_stderr];
+            let mux = Mux::open(place.control(), &request, ends).await?;
+            Ok(Exec { stdin, stdout, stderr, mux, place })
+        };
+        opened.await.map_err(|error: io::Error| SshError::lost(&error))
     }
 
     /// Runs `script` to its end with `input` on its standard input.
@@ -80,11 +117,11 @@ impl Session {
         input: &[u8],
     ) -> Result<Reply> {
         if input.is_empty() {
-            return self.ask(doing, script, args, Stdio::null()).await;
+            return self.ask(doing, script, args, Stdio::Null).await;
         }
         let broken = |error: io::Error| SshError::lost(&error);
         let (mut writer, reader) = pipe::pipe().map_err(broken)?;
-        let reader = Stdio::from(reader.into_blocking_fd().map_err(broken)?);
+        let reader = Stdio::Open(reader.into_blocking_fd().map_err(broken)?);
         let feeding = async move {
             // A script that stopped reading says why with its status.
             writer.write_all(input).await.or_else(|error| {
@@ -106,9 +143,9 @@ impl Session {
         stdin: Stdio,
     ) -> Result<Reply> {
         let mark = Mark::new()?;
-        let streams = Ends3 { stdin, stdout: Stdio::piped(), stderr: Stdio::piped() };
+        let streams = Ends3 { stdin, stdout: Stdio::Piped, stderr: Stdio::Piped };
         let mut child = self.open(&mark.before(script), args, streams).await?;
-        let (stdout, stderr) = (child.stdout().take(), child.stderr().take());
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let (stdout, stderr) =
             tokio::join!(collect(stdout, STDOUT_BYTES_MAX), collect(stderr, STDERR_BYTES_MAX));
         let broken = |error: io::Error| SshError::lost(&error);
@@ -116,8 +153,8 @@ impl Session {
         if stdout.len() as u64 > STDOUT_BYTES_MAX {
             return Err(SshError::Box { doing, detail: "it answered too much".to_owned() });
         }
-        // The status comes after the output: see `run::stream`.
-        let end = end_of(child).await;
+        // The status is asked for after the output: see `run::stream`.
+        let end = child.end().await;
         let has_run = mark.strip(&mut stdout);
         mark.strip(&mut stderr);
         if has_run {
@@ -135,15 +172,36 @@ impl Session {
     }
 }
 
-/// Waits for the channel's end.
-pub(crate) async fn end_of(child: Child<Arc<openssh::Session>>) -> End {
-    match child.wait().await {
-        Ok(status) => status.code().map_or_else(|| End::Broken(status.to_string()), End::Code),
-        // The crate turns 127 into an error of its own.
-        Err(openssh::Error::Remote(error)) if error.kind() == io::ErrorKind::NotFound => {
-            End::Code(127)
+/// A script that was started. Dropping it gives its session up.
+#[derive(Debug)]
+pub(crate) struct Exec {
+    pub(crate) stdin: Option<Sender>,
+    pub(crate) stdout: Option<Receiver>,
+    pub(crate) stderr: Option<Receiver>,
+    mux: Mux,
+    place: Link,
+}
+
+impl Exec {
+    /// Waits for its end, whose streams have ended before.
+    pub(crate) async fn end(self) -> End {
+        self.place.end_of(self.mux).await
+    }
+}
+
+impl Link {
+    /// Waits for the end of a session, whose streams have ended before.
+    ///
+    /// The status travels ahead of the output, and a connection's process that dies ends the output as well: only one that
+    /// is there after that end has passed on all of it.
+    pub(crate) async fn end_of(&self, mux: Mux) -> End {
+        let master = mux.master();
+        match tokio::join!(mux.end(), self.ask_master()) {
+            (End::Code(_), asked) if asked.is_none() || asked != master => {
+                End::Broken("the connection was lost before all of the output had come".to_owned())
+            }
+            (end, _) => end,
         }
-        Err(error) => End::Broken(error.to_string()),
     }
 }
 

@@ -19,6 +19,7 @@ use lease_process::{
 use tokio::io::AsyncReadExt as _;
 
 use super::classify::login_error;
+use super::mux::{self, Master};
 use crate::client::Settings;
 use crate::config;
 use crate::endpoint::Endpoint;
@@ -76,8 +77,12 @@ impl Link {
 
     /// Whether a connection is open and its process answers.
     pub(crate) async fn answers(&self) -> bool {
-        let mux = openssh::Session::resume_mux(self.control.as_path().into(), None);
-        matches!(tokio::time::timeout(ANSWER_TIME_MAX, mux.check()).await, Ok(Ok(())))
+        self.ask_master().await.is_some()
+    }
+
+    /// The process of a connection that is open, if it answers.
+    pub(super) async fn ask_master(&self) -> Option<Master> {
+        tokio::time::timeout(ANSWER_TIME_MAX, mux::ask(&self.control)).await.ok()?.ok()
     }
 
     /// Opens the connection unless it is open.

@@ -2,18 +2,20 @@
 
 mod channel;
 mod classify;
+mod descriptors;
 mod distance;
 mod master;
+mod mux;
 mod noise;
 mod stranger;
 
-use std::sync::Arc;
-
-pub(crate) use channel::{End, Ends3, REQUEST_BYTES_MAX, Reply, end_of, request};
+pub(crate) use channel::{End, Ends3, Exec, REQUEST_BYTES_MAX, Reply, Stdio, request};
+pub(crate) use descriptors::{receive, send};
 pub(crate) use master::Link;
+pub(crate) use mux::Mux;
 pub(crate) use noise::Mark;
 
-use crate::error::{Result, SshError};
+use crate::error::Result;
 
 /// One multiplexed connection to a box. Cheap to clone.
 ///
@@ -22,13 +24,11 @@ use crate::error::{Result, SshError};
 #[derive(Clone, Debug)]
 pub struct Session {
     pub(crate) link: Link,
-    pub(crate) mux: Arc<openssh::Session>,
 }
 
 impl Session {
     pub(crate) fn new(link: Link) -> Self {
-        let mux = openssh::Session::resume_mux(link.control().into(), None);
-        Self { link, mux: Arc::new(mux) }
+        Self { link }
     }
 
     /// The lease whose connection this is.
@@ -68,11 +68,5 @@ impl Session {
     /// Calling it again completes the work.
     pub async fn close(self) -> Result<()> {
         self.link.close().await
-    }
-}
-
-impl From<openssh::Error> for SshError {
-    fn from(error: openssh::Error) -> Self {
-        Self::lost(&error)
     }
 }

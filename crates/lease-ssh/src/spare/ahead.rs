@@ -9,14 +9,13 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::unix::pipe::Receiver;
 use tokio::time::Instant;
 
-use super::mux::Mux;
 use super::script::{end_line, parameters};
 use super::waiting::{HEAD, Handed};
 use super::{Channel, Early};
 use crate::box_root::BoxRoot;
 use crate::files::random_text;
 use crate::run::{JobState, Mode, When, Writer, check_run, kept, kind, program, widen};
-use crate::session::{Session, request};
+use crate::session::{Mux, Session, request};
 use crate::sync::is_synced;
 
 /// What is written to a session at the most: its shell reads byte after byte, and a pipe takes so much at once.

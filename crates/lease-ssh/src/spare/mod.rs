@@ -12,30 +12,25 @@
 //! The parameters travel on standard input, which nobody but the box's shell sees, so the environment goes with them.
 
 mod ahead;
-mod descriptors;
 mod keeper;
-mod mux;
 mod post;
 mod script;
 mod waiting;
 
 use std::io;
-use std::sync::Arc;
 
-use openssh::Child;
 use tokio::net::UnixStream;
 use tokio::task::JoinHandle;
 
 pub use self::ahead::Ahead;
-use self::mux::Mux;
 pub(crate) use self::post::Post;
-use crate::session::{End, end_of};
+use crate::session::{End, Exec, Link, Mux};
 
 /// The channel of a command.
 #[derive(Debug)]
 pub(crate) enum Channel {
     /// It was opened for this command.
-    Opened(Child<Arc<openssh::Session>>),
+    Opened(Exec),
     /// It was opened before the command was known.
     Ahead(Early),
 }
@@ -54,17 +49,17 @@ pub(crate) enum Early {
 }
 
 impl Channel {
-    /// Waits for its end.
-    pub(crate) async fn end(self) -> End {
+    /// Waits for its end, whose streams have ended before.
+    pub(crate) async fn end(self, link: &Link) -> End {
         match self {
-            Self::Opened(child) => end_of(child).await,
+            Self::Opened(exec) => exec.end().await,
             Self::Ahead(Early::Waited { mux, keeper }) => {
-                let end = mux.end().await;
+                let end = link.end_of(mux).await;
                 drop(keeper);
                 end
             }
             Self::Ahead(Early::Opening(opening)) => match opening.await {
-                Ok(Ok(mux)) => mux.end().await,
+                Ok(Ok(mux)) => link.end_of(mux).await,
                 Ok(Err(error)) => End::Broken(error.to_string()),
                 Err(error) => End::Broken(error.to_string()),
             },

@@ -11,12 +11,10 @@ use tokio::io::AsyncReadExt as _;
 use tokio::net::UnixStream;
 use tokio::net::unix::pipe;
 
-use super::descriptors::{receive, send};
-use super::mux::Mux;
 use super::script::ready_line;
 use crate::files::random_text;
 use crate::run::{When, keeping, widen};
-use crate::session::request;
+use crate::session::{Mux, receive, request, send};
 
 /// What a keeper begins each of its answers with.
 pub(super) const HEAD: &str = "lease-spare-1";

@@ -4,7 +4,6 @@ use std::fs::File;
 use std::path::PathBuf;
 
 use lease_tree::Written;
-use openssh::Stdio;
 
 use super::mirror::{Look, Tools, is_token};
 use super::path_of;
@@ -16,7 +15,7 @@ use crate::box_root::BoxRoot;
 use crate::error::{Result, SshError};
 use crate::files::random_text;
 use crate::run::{kept_name, program};
-use crate::session::{End, Reply, Session};
+use crate::session::{End, Reply, Session, Stdio};
 
 /// What the box says about itself.
 #[derive(Debug)]
@@ -233,7 +232,7 @@ impl<'a> Remote<'a> {
         let consumed = tokio::task::spawn_blocking(move || {
             consume(&taken, File::from(writer), packing, meter)
         });
-        let stdin = Stdio::from(File::from(reader));
+        let stdin = Stdio::Open(reader);
         let script = script::unpack();
         let asked = self.session.ask(doing, &script, &args, stdin);
         let (reply, produced, consumed) = tokio::join!(asked, produced, consumed);

@@ -4,6 +4,7 @@
 mod cancelling;
 mod connection;
 mod copying;
+mod early_status;
 mod edits;
 mod fixture;
 mod forwarding;

@@ -113,7 +113,8 @@ impl Station {
         let Some((_, digits)) = said.split_once("pid=") else { return };
         let digits: String = digits.chars().take_while(char::is_ascii_digit).collect();
         let pid = rustix::process::Pid::from_raw(digits.parse().unwrap()).unwrap();
-        drop(rustix::process::kill_process(pid, rustix::process::Signal::KILL));
+        // One that has gone by itself is no less dead.
+        let _gone = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
     }
 
     /// How often commands were started in the tree; each writes one line.

@@ -27,7 +27,7 @@ const FLAGS: RecvFlags = RecvFlags::empty();
 ///
 /// # Errors
 /// When the other side is gone.
-pub(super) async fn send(to: &UnixStream, text: &[u8], open: &[BorrowedFd<'_>]) -> io::Result<()> {
+pub(crate) async fn send(to: &UnixStream, text: &[u8], open: &[BorrowedFd<'_>]) -> io::Result<()> {
     let sent = to
         .async_io(Interest::WRITABLE, || {
             let mut space =
@@ -47,7 +47,7 @@ pub(super) async fn send(to: &UnixStream, text: &[u8], open: &[BorrowedFd<'_>]) 
 ///
 /// # Errors
 /// When the connection broke.
-pub(super) async fn receive(from: &UnixStream) -> io::Result<(Vec<u8>, Vec<OwnedFd>)> {
+pub(crate) async fn receive(from: &UnixStream) -> io::Result<(Vec<u8>, Vec<OwnedFd>)> {
     from.async_io(Interest::READABLE, || {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS_MAX))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
