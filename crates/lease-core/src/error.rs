@@ -264,6 +264,30 @@ mod tests {
     }
 
     #[test]
+    fn an_error_says_what_was_done_and_when_to_try_again() {
+        let wait = Duration::from_secs(7);
+        let late = Error::unsettled(ErrorKind::Unavailable, "create server", "no answer");
+        assert_eq!((late.operation(), late.message()), ("create server", "no answer"));
+        assert_eq!((late.retry(), late.asked_to_wait()), (Retry::After(None), None));
+        let told = late.with_retry_after(wait);
+        assert_eq!((told.retry(), told.asked_to_wait()), (Retry::After(Some(wait)), Some(wait)));
+        let never =
+            Error::harmless(ErrorKind::Denied, "create server", "no").with_retry_after(wait);
+        assert_eq!((never.retry(), never.asked_to_wait()), (Retry::Never, None));
+        let shown = format!("{never:?}");
+        assert!(shown.contains("Denied") && shown.contains("create server"), "{shown}");
+    }
+
+    #[test]
+    fn a_person_is_needed_where_nothing_gets_better_by_itself() {
+        use ErrorKind as K;
+        let needed = [K::Refused, K::ScopeChanged, K::Corrupt, K::NewerFormat, K::Denied];
+        assert!(needed.into_iter().all(K::needs_person));
+        let passing = [K::Unavailable, K::Timeout, K::Busy, K::Capacity, K::NotFound, K::Protocol];
+        assert!(!passing.into_iter().any(K::needs_person));
+    }
+
+    #[test]
     fn names_are_the_serde_names() {
         for kind in
             [ErrorKind::NotFound, ErrorKind::NewerFormat, ErrorKind::ScopeChanged, ErrorKind::Busy]

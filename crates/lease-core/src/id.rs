@@ -275,6 +275,35 @@ mod tests {
         check::<Nonce>(Nonce::draw(&OsEntropy).unwrap().as_str(), true);
     }
 
+    /// Draws these bytes again and again.
+    #[derive(Debug)]
+    struct Known(&'static [u8]);
+
+    impl Entropy for Known {
+        fn fill(&self, bytes: &mut [u8]) -> Result<()> {
+            bytes.iter_mut().zip(self.0.iter().cycle()).for_each(|(to, from)| *to = *from);
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn every_word_and_every_letter_can_be_drawn() {
+        let slug = |bytes| Slug::draw(&Known(bytes)).unwrap().to_string();
+        assert_eq!(slug(&[0, 63]), "amber-willow");
+        assert_eq!(slug(&[63, 64]), "warm-acorn");
+        assert_eq!(slug(&[127, 1]), "warm-alder");
+        let drawn = random_text(&Known(&[0, 1, 31, 32, 255]), 5).unwrap();
+        let letters = [0, 1, 31, 0, 31].map(|it| char::from(ALPHABET[it]));
+        assert_eq!(drawn, String::from_iter(letters));
+    }
+
+    #[test]
+    fn what_is_refused_is_shown_as_far_as_a_line_goes() {
+        let said = format!("bad {}", "x".repeat(100)).parse::<Slug>().unwrap_err().to_string();
+        assert!(said.contains(&format!("bad {}", "x".repeat(60))), "{said}");
+        assert!(!said.contains(&"x".repeat(61)), "{said}");
+    }
+
     #[test]
     fn hostile_names_are_refused() {
         for bad in [

@@ -407,4 +407,26 @@ mod tests {
         check("\n", ErrorKind::Corrupt);
         check("\0\0\0\n", ErrorKind::Corrupt);
     }
+
+    #[test]
+    fn an_error_names_the_line_and_what_is_wrong_with_it() {
+        let bytes = encode(Sequence::FIRST, Timestamp::from_millis(7), &events()).unwrap();
+        let said = |bytes: &[u8]| decode(bytes).find_map(Result::err).unwrap().to_string();
+        let twice = [&bytes[..], &bytes[..]].concat();
+        assert!(said(&twice).contains("line 3 has number 1"), "{}", said(&twice));
+        let bad = [&bytes[..], b"{\"v\":1,\"seq\":3}\n"].concat();
+        let why = "line 3 is not a journal line of format 1";
+        assert!(said(&bad).contains(why), "{}", said(&bad));
+        let tail = decode_tail(&bad).unwrap_err().to_string();
+        assert!(tail.contains(why), "{tail}");
+        let newer = [&bytes[..], b"{\"v\":2}\n"].concat();
+        let (why, hint) = ("line 3 has format 2", "use a newer `lease`");
+        assert!(said(&newer).contains(why) && said(&newer).contains(hint), "{}", said(&newer));
+    }
+
+    #[test]
+    fn numbers_count_from_one_and_a_journal_may_have_sixteen_mebibytes() {
+        assert_eq!((Sequence::FIRST.get(), Sequence::FIRST.plus(41).get()), (1, 42));
+        assert_eq!(JOURNAL_BYTES_MAX, 16_777_216);
+    }
 }

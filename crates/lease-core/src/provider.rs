@@ -276,3 +276,21 @@ pub fn refuse_unknown_options(spec: &Spec, known: &[&str]) -> Result<()> {
     let message = format!("provider {} has no option {unknown:?}; {offered}", spec.provider);
     Err(Error::harmless(ErrorKind::Invalid, "read the options", message))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_option_that_a_provider_does_not_have_is_named_with_those_that_it_has() {
+        let mut spec = Spec::new("p");
+        refuse_unknown_options(&spec, &[]).unwrap();
+        spec.options.insert("disk".to_owned(), serde_json::json!("big"));
+        refuse_unknown_options(&spec, &["cpu", "disk"]).unwrap();
+        let refused = |known: &[&str]| refuse_unknown_options(&spec, known).unwrap_err();
+        assert_eq!(refused(&[]).kind(), ErrorKind::Invalid);
+        assert_eq!(refused(&[]).message(), "provider p has no option \"disk\"; it has none");
+        let said = refused(&["cpu", "image"]).message().to_owned();
+        assert_eq!(said, "provider p has no option \"disk\"; it has: cpu, image");
+    }
+}

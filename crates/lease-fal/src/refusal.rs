@@ -2,7 +2,8 @@
 //!
 //! fal documents 400, 401, 403, 404, 429 and 500 for Compute, and nothing of what they leave behind. Only what says that
 //! the request itself was looked at and turned down counts as harmless; 429 does not, because nothing proves that it is
-//! said before anything is made.
+//! said before anything is made. Whoever is on the way to fal may say no as well, but cannot know what fal did: of such an
+//! answer, which is not fal's JSON, only that nobody was let in is believed.
 
 use http::StatusCode;
 use lease_core::{Effect, Error, ErrorKind};
@@ -37,7 +38,7 @@ pub(crate) fn judge(failure: &Failure, asked: Asked) -> Error {
     let Some(status) = failure.status() else { return failure.to_error() };
     let words = words(failure);
     let lower = words.to_lowercase();
-    let effect = effect(status, asked);
+    let effect = effect(status, asked, is_of_fal(failure));
     if lower.contains(MONEY) {
         return failure.error(
             ErrorKind::Refused,
@@ -64,7 +65,8 @@ pub(crate) fn judge(failure: &Failure, asked: Asked) -> Error {
     failure.error(kind(status), effect, message)
 }
 
-/// Whether a 404 speaks of the instance, and not of the address: fal's own ones are JSON.
+/// Whether fal itself says it, and nobody on the way: its own answers are JSON. A 404 speaks of the instance then, and not
+/// of the address.
 pub(crate) fn is_of_fal(failure: &Failure) -> bool {
     failure.json::<Complaint>().is_some_and(|it| it.words().is_some())
 }
@@ -78,12 +80,10 @@ fn words(failure: &Failure) -> String {
     })
 }
 
-fn effect(status: StatusCode, asked: Asked) -> Effect {
+fn effect(status: StatusCode, asked: Asked, is_of_fal: bool) -> Effect {
     match (asked, status.as_u16()) {
-        (Asked::Read, _) => Effect::None,
-        (Asked::Create | Asked::Delete, 400..=407 | 410 | 411 | 413 | 414 | 415 | 422 | 431) => {
-            Effect::None
-        }
+        (Asked::Read, _) | (_, 401 | 403 | 407) => Effect::None,
+        (_, 400..=406 | 410 | 411 | 413..=415 | 422 | 431) if is_of_fal => Effect::None,
         (Asked::Create | Asked::Delete, _) => Effect::Unknown,
     }
 }

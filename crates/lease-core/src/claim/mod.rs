@@ -1,6 +1,8 @@
 //! The claim: what a journal adds up to. It says what is owned, in which scope, how to reach it and how to destroy it.
 
 mod resource;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 

@@ -91,9 +91,13 @@ async fn each_status_of_a_create_has_its_class_and_its_effect() {
             json(status, &refusal("server_error")),
             json(status, &json!({"detail": "because"})),
             json(status, &json!({"detail": [{"loc": ["body", "ssh_key"], "msg": "bad"}]})),
-            page(status),
         ];
         for answer in bodies {
+            check_create(Ok(answer), Err((kind, effect))).await;
+        }
+        // Who is on the way to fal does not know what fal did, unless nobody was let in.
+        let effect = if [401, 403].contains(&status.as_u16()) { effect } else { Effect::Unknown };
+        for answer in [page(status), json(status, &json!({})), json(status, &json!("no"))] {
             check_create(Ok(answer), Err((kind, effect))).await;
         }
     }
