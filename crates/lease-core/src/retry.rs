@@ -147,6 +147,14 @@ mod tests {
         assert_eq!(pace.elapsed(), Duration::from_secs(4));
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_that_ends_with_the_deadline_is_made() {
+        let mut pace = Pace::start(Bounds::within(Duration::from_secs(10)));
+        assert!(pace.wait(Some(Duration::from_secs(10))).await);
+        assert_eq!((pace.elapsed(), pace.left()), (Duration::from_secs(10), Duration::ZERO));
+        assert!(!pace.wait(None).await);
+    }
+
     #[test]
     fn backoff_doubles_to_its_cap() {
         let (first, max) = (Duration::from_secs(1), Duration::from_secs(60));

@@ -78,3 +78,26 @@ impl Deadlines {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_become_deadlines_and_none_of_them_is_zero() {
+        let (now, second) = (Timestamp::from_millis(7), Duration::from_secs(1));
+        let read = |idle, total| Deadlines::from_spans(now, idle, total);
+        let both = read(Some(second), Some(second * 2)).unwrap();
+        assert_eq!(
+            (both.idle_ms, both.expires_at),
+            (Some(1_000), Some(Timestamp::from_millis(2_007)))
+        );
+        assert_eq!(read(None, None).unwrap(), Deadlines::default());
+        let zero = Some(Duration::ZERO);
+        for (idle, total) in
+            [(zero, None), (None, zero), (zero, Some(second)), (Some(second), zero)]
+        {
+            assert_eq!(read(idle, total).unwrap_err().kind(), ErrorKind::Invalid);
+        }
+    }
+}

@@ -246,6 +246,13 @@ mod tests {
     }
 
     #[test]
+    fn what_was_sent_and_is_not_gone_may_exist() {
+        use ResourceState as S;
+        let may: Vec<_> = S::ALL.into_iter().filter(|it| it.may_exist()).collect();
+        assert_eq!(may, [S::Creating, S::Uncertain, S::Present, S::Destroying]);
+    }
+
+    #[test]
     fn gone_is_the_end() {
         assert!(Move::ALL.iter().all(|event| ResourceState::Gone.apply(*event).is_err()));
     }

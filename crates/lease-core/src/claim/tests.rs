@@ -5,6 +5,7 @@ use crate::entropy::OsEntropy;
 use crate::host::HostKey;
 use crate::id::{Nonce, ResourceId};
 use crate::journal::{Absence, Disposition, FORMAT, Intended};
+use crate::store::tests::opened;
 
 /// A claim and the time of its next event, in seconds; each event is one second after the one before.
 struct Story {
@@ -50,15 +51,11 @@ impl Story {
     fn opened(retention: Retention) -> Self {
         let deadlines = Deadlines { idle_ms: Some(5_000), expires_at: Some(at(90)) };
         let opened = Opened {
-            lease: LeaseId::draw(&OsEntropy).unwrap(),
-            slug: "calm-otter".parse().unwrap(),
-            installation: InstallationId::draw(&OsEntropy).unwrap(),
-            scope: Scope { provider: "p".into(), endpoint: "e".into(), account: "a".into() },
-            spec: Spec::new("p"),
             owner: Some(owner(42)),
             retention,
             deadlines,
             purpose: "/home/me/tree".to_owned(),
+            ..opened("calm-otter")
         };
         let claim = Claim::fold([record(1, Event::Opened(Box::new(opened)))]).unwrap();
         Self { claim, next: 2 }

@@ -441,9 +441,8 @@ mod tests {
     use super::*;
     use crate::entropy::OsEntropy;
     use crate::evidence::{Inventory, Sighting, Status};
-    use crate::id::InstallationId;
     use crate::journal::{Change, Event, FORMAT, Intended, Opened, Record, Sequence};
-    use crate::spec::{Deadlines, Spec};
+    use crate::store::tests::opened;
 
     const AT: Timestamp = Timestamp::from_millis(1);
 
@@ -475,19 +474,8 @@ mod tests {
     }
 
     fn case() -> Case {
-        let lease = LeaseId::draw(&OsEntropy).unwrap();
-        let scope = Scope { provider: "p".into(), endpoint: "e".into(), account: "a".into() };
-        let opened = Opened {
-            lease: lease.clone(),
-            slug: "calm-otter".parse().unwrap(),
-            installation: InstallationId::draw(&OsEntropy).unwrap(),
-            scope: scope.clone(),
-            spec: Spec::new("p"),
-            owner: None,
-            retention: Retention::UntilDeadline,
-            deadlines: Deadlines::default(),
-            purpose: String::new(),
-        };
+        let opened = opened("calm-otter");
+        let (lease, scope) = (opened.lease.clone(), opened.scope.clone());
         let resources = vec![intended(&lease, 0), intended(&lease, 1)];
         let marks = Marks {
             lease,

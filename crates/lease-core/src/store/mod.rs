@@ -157,3 +157,136 @@ pub async fn resolve(store: &dyn Store, name: &str) -> Result<LeaseId> {
         }
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::collections::BTreeSet;
+
+    use super::fs::FsStore;
+    use super::memory::MemoryStore;
+    use super::*;
+    use crate::entropy::OsEntropy;
+    use crate::scope::Scope;
+    use crate::spec::{Deadlines, Retention, Spec};
+
+    /// How some lease of that name begins.
+    pub(crate) fn opened(slug: &str) -> Opened {
+        Opened {
+            lease: LeaseId::draw(&OsEntropy).unwrap(),
+            slug: slug.parse().unwrap(),
+            installation: InstallationId::draw(&OsEntropy).unwrap(),
+            scope: Scope { provider: "p".into(), endpoint: "e".into(), account: "a".into() },
+            spec: Spec::new("p"),
+            owner: None,
+            retention: Retention::UntilDeadline,
+            deadlines: Deadlines::default(),
+            purpose: String::new(),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_name_is_an_id_a_slug_or_the_beginning_of_one_id() {
+        let dir = tempfile::tempdir().unwrap();
+        check_names(&MemoryStore::new().unwrap()).await;
+        check_names(&FsStore::open(dir.path()).unwrap()).await;
+    }
+
+    #[tokio::test]
+    async fn both_stores_keep_the_contract() {
+        let dir = tempfile::tempdir().unwrap();
+        check_contract(&FsStore::open(dir.path()).unwrap()).await;
+        let store = MemoryStore::new().unwrap();
+        let lease = check_contract(&store).await;
+        let archived = store.archived();
+        assert_eq!((archived.len(), &archived[0].0, archived[0].1.len()), (1, &lease, 3));
+    }
+
+    /// Goes through the life of a lease, which is archived then, beside that of another one.
+    async fn check_contract(store: &dyn Store) -> LeaseId {
+        let at = Timestamp::from_millis;
+        let kind = |it: Error| it.kind();
+        let claim = store.open(at(1), opened("calm-otter"), &[]).await.unwrap();
+        let (lease, first) = (claim.lease().clone(), claim.sequence());
+        let other = store.open(at(1), opened("swift-lynx"), &[]).await.unwrap();
+        for taken in [
+            Opened { lease: lease.clone(), ..opened("bold-crane") },
+            Opened { slug: claim.slug().clone(), ..opened("bold-crane") },
+        ] {
+            let refused = store.open(at(2), taken, &[]).await.map_err(kind);
+            assert_eq!(refused.unwrap_err(), ErrorKind::Conflict);
+        }
+        let names = |it: Vec<(LeaseId, Slug)>| -> BTreeSet<String> {
+            it.into_iter().map(|(_, slug)| slug.to_string()).collect()
+        };
+        let both = BTreeSet::from(["calm-otter".to_owned(), "swift-lynx".to_owned()]);
+        assert_eq!(names(store.names().await.unwrap()), both);
+        assert_eq!(store.scan().await.unwrap().len(), 2);
+
+        let kept = Event::Kept { why: "a test".to_owned() };
+        let releasing = Event::Releasing { why: "a test".to_owned(), ends_keep: true };
+        store.append(&lease, first, at(3), &[kept.clone(), releasing]).await.unwrap();
+        let late = store.append(&lease, first, at(4), std::slice::from_ref(&kept)).await;
+        assert_eq!(late.map_err(kind).unwrap_err(), ErrorKind::Conflict);
+        let nobody = LeaseId::draw(&OsEntropy).unwrap();
+        let missing = store.append(&nobody, first, at(4), &[kept]).await.map_err(kind);
+        assert_eq!(missing.unwrap_err(), ErrorKind::NotFound);
+        let loaded = store.load(&lease).await.unwrap();
+        assert_eq!((loaded.sequence(), loaded.updated_at()), (first.plus(2), at(3)));
+
+        check_locks(store, &lease, other.lease()).await;
+        let unreleased = store.archive(other.lease()).await.map_err(kind);
+        assert_eq!(unreleased.unwrap_err(), ErrorKind::Refused);
+        // Nothing was ever made for it, so it is released at once.
+        store.archive(&lease).await.unwrap();
+        store.archive(&lease).await.unwrap();
+        assert_eq!(names(store.names().await.unwrap()), BTreeSet::from(["swift-lynx".to_owned()]));
+        assert_eq!(store.load(&lease).await.unwrap().sequence(), first.plus(2));
+        let gone = store.load(&nobody).await.map_err(kind);
+        assert_eq!(gone.unwrap_err(), ErrorKind::NotFound);
+        lease
+    }
+
+    async fn check_locks(store: &dyn Store, one: &LeaseId, other: &LeaseId) {
+        let take = async |lease, kind| store.lock(lease, kind).await.unwrap();
+        let held = take(one, LockKind::Use).await;
+        assert!(held.is_some());
+        assert!(take(one, LockKind::Use).await.is_none(), "two hold one lock");
+        assert!(take(one, LockKind::Operate).await.is_some());
+        assert!(take(other, LockKind::Use).await.is_some());
+        drop(held);
+        assert!(take(one, LockKind::Use).await.is_some(), "it was not given back");
+    }
+
+    async fn check_names(store: &dyn Store) {
+        let named = [
+            ("lse-aaaaaaaaaaaaaaaaaaaa", "ci-1"),
+            ("lse-aaabaaaaaaaaaaaaaaaa", "ci-10"),
+            ("lse-baaaaaaaaaaaaaaaaaaa", "calm-otter"),
+        ];
+        for (lease, slug) in named {
+            let opened = Opened { lease: lease.parse().unwrap(), ..opened(slug) };
+            store.open(Timestamp::from_millis(1), opened, &[]).await.unwrap();
+        }
+        let found = async |name| resolve(store, name).await.map(|it| it.to_string());
+        for (name, index) in [
+            ("ci-1", 0),
+            ("ci-10", 1),
+            ("calm-otter", 2),
+            ("lse-aaaaaaaaaaaaaaaaaaaa", 0),
+            ("lse-aaaa", 0),
+            ("lse-aaab", 1),
+            ("lse-baa", 2),
+        ] {
+            assert_eq!(found(name).await.unwrap(), named[index].0, "{name}");
+        }
+        // One character less could be anybody's soon.
+        for name in ["lse-ba", "lse-", "", "calm", "ci-", "lse-c"] {
+            assert_eq!(found(name).await.unwrap_err().kind(), ErrorKind::NotFound, "{name:?}");
+        }
+        let several = found("lse-aaa").await.unwrap_err();
+        assert_eq!(several.kind(), ErrorKind::Invalid);
+        for (lease, slug) in &named[..2] {
+            assert!(several.message().contains(&format!("{slug} ({lease})")), "{several}");
+        }
+    }
+}

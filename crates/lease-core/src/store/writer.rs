@@ -205,3 +205,59 @@ impl LeaseWriter {
         Ok(owned)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::Deadlines;
+    use crate::store::memory::MemoryStore;
+    use crate::store::tests::opened;
+    use crate::time::{Steady, Timestamp};
+
+    #[derive(Debug)]
+    struct Never;
+
+    impl Clock for Never {
+        fn now(&self) -> Timestamp {
+            Timestamp::from_millis(7)
+        }
+
+        fn steady(&self) -> Option<Steady> {
+            None
+        }
+    }
+
+    async fn two_writers() -> (LeaseWriter, LeaseWriter) {
+        let store: Arc<dyn Store> = Arc::new(MemoryStore::new().unwrap());
+        let opened = opened("calm-otter");
+        let lease = opened.lease.clone();
+        let one = LeaseWriter::open(Arc::clone(&store), Arc::new(Never), opened).await.unwrap();
+        let two = LeaseWriter::load(store, Arc::new(Never), &lease).await.unwrap();
+        (one, two)
+    }
+
+    #[tokio::test]
+    async fn i10_whoever_is_second_writes_on_top_of_the_first() {
+        let (mut one, mut two) = two_writers().await;
+        let touched = Deadlines { idle_ms: Some(1), expires_at: None };
+        one.append(&[Event::Kept { why: "the first".to_owned() }]).await.unwrap();
+        two.append(&[Event::Touched(touched)]).await.unwrap();
+        assert_eq!(two.claim().keep_reason(), Some("the first"));
+        assert_eq!(two.claim().deadlines(), touched);
+        assert_eq!(one.reload().await.unwrap().sequence(), two.claim().sequence());
+        assert_eq!(one.claim().sequence().get(), 3);
+        assert_eq!(one.claim().updated_at(), Timestamp::from_millis(7));
+    }
+
+    #[tokio::test]
+    async fn i6_a_release_that_came_first_stops_whoever_is_second() {
+        let (mut one, mut two) = two_writers().await;
+        let why = "a test".to_owned();
+        one.append(&[Event::Intended(Vec::new())]).await.unwrap();
+        one.append(&[Event::Releasing { why, ends_keep: false }]).await.unwrap();
+        let late = two.append(&[Event::Touched(Deadlines::default())]).await.unwrap_err();
+        assert_eq!(late.kind(), ErrorKind::Conflict);
+        assert!(two.claim().releasing().is_some(), "it knows why");
+        assert_eq!(one.reload().await.unwrap().sequence().get(), 3);
+    }
+}

@@ -74,13 +74,13 @@ pub(super) fn read_bounded(file: &mut File, path: &Path) -> Result<Vec<u8>> {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => return Err(storage(DOING, path, error)),
         }
-        if filled < bytes.len() {
-            bytes.truncate(filled);
-            return Ok(bytes);
-        }
         if filled as u64 > JOURNAL_BYTES_MAX {
             let message = format!("{} is longer than {JOURNAL_BYTES_MAX} bytes", path.display());
             return Err(Error::harmless(ErrorKind::Corrupt, DOING, message));
+        }
+        if filled < bytes.len() {
+            bytes.truncate(filled);
+            return Ok(bytes);
         }
         bytes.resize(4 * filled, 0);
     }
@@ -130,4 +130,54 @@ pub(super) fn storage(doing: &'static str, path: &Path, error: io::Error) -> Err
     };
     let message = format!("{}: {error}{remedy}", path.display());
     Error::new(ErrorKind::Storage, Effect::None, doing, message).with_source(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_journal_is_read_whole_up_to_its_bound() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("journal");
+        let most = usize::try_from(JOURNAL_BYTES_MAX).unwrap();
+        for length in [0, 1, 8191, 8192, 8193, 40_000, most - 1, most] {
+            let bytes: Vec<u8> = (0..=250).cycle().take(length).collect();
+            fs::write(&path, &bytes).unwrap();
+            let read = read_bounded(&mut File::open(&path).unwrap(), &path).unwrap();
+            assert!(read == bytes, "{} of {length} bytes", read.len());
+        }
+        fs::write(&path, vec![b'x'; most + 1]).unwrap();
+        let error = read_bounded(&mut File::open(&path).unwrap(), &path).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+    }
+
+    #[test]
+    fn an_error_of_the_disk_names_the_path_and_the_remedy() {
+        use io::ErrorKind as K;
+        for (kind, remedy) in [
+            (K::StorageFull, "free some space there"),
+            (K::QuotaExceeded, "free some space there"),
+            (K::ReadOnlyFilesystem, "set LEASE_STATE_DIR to"),
+            (K::PermissionDenied, "set LEASE_STATE_DIR to"),
+            (K::NotADirectory, "a file is in the way"),
+        ] {
+            let error = storage("open a lease", Path::new("/state/leases"), kind.into());
+            assert_eq!((error.kind(), error.effect()), (ErrorKind::Storage, Effect::None));
+            let said = error.message();
+            assert!(said.starts_with("/state/leases: ") && said.contains(remedy), "{said}");
+        }
+        let other = storage("open a lease", Path::new("/state"), K::BrokenPipe.into());
+        assert!(!other.message().contains(';'), "{other}");
+        assert_eq!(sync_dir(Path::new("/nonexistent")).unwrap_err().kind(), ErrorKind::Storage);
+    }
+
+    #[test]
+    fn what_is_done_on_several_threads_comes_in_order() {
+        let many: Vec<usize> = (0..2_000).collect();
+        for count in [0, 1, 511, 512, 2_000] {
+            let mapped = map_in_parallel(&many[..count], |it| it * 2);
+            assert!(mapped.into_iter().eq((0..count).map(|it| it * 2)), "{count}");
+        }
+    }
 }

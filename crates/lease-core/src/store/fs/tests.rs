@@ -5,26 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use super::*;
 use crate::id::Nonce;
 use crate::journal::Change;
-use crate::scope::Scope;
-use crate::spec::{Deadlines, Retention, Spec};
-
-fn opened(slug: &str) -> Opened {
-    Opened {
-        lease: LeaseId::draw(&OsEntropy).unwrap(),
-        slug: slug.parse().unwrap(),
-        installation: InstallationId::draw(&OsEntropy).unwrap(),
-        scope: Scope {
-            provider: "p".to_owned(),
-            endpoint: "e".to_owned(),
-            account: "a".to_owned(),
-        },
-        spec: Spec::new("p"),
-        owner: None,
-        retention: Retention::UntilDeadline,
-        deadlines: Deadlines::default(),
-        purpose: String::new(),
-    }
-}
+use crate::store::tests::opened;
 
 const AT: Timestamp = Timestamp::from_millis(1_000);
 
@@ -41,6 +22,35 @@ async fn i10_only_one_of_two_writers_wins() {
     let late = store.append(claim.lease(), claim.sequence(), AT, &kept()).await.unwrap_err();
     assert_eq!(late.kind(), ErrorKind::Conflict);
     assert_eq!(store.load(claim.lease()).await.unwrap().sequence(), Sequence::FIRST.plus(1));
+}
+
+/// The lock of a journal, and not luck, keeps writers apart.
+#[test]
+fn i10_what_several_write_at_once_is_all_there() {
+    const WRITERS: usize = 4;
+    const EACH: usize = 25;
+    let dir = tempfile::tempdir().unwrap();
+    let runtime = || tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let store = FsStore::open(dir.path()).unwrap();
+    let claim = runtime().block_on(store.open(AT, opened("calm-otter"), &[])).unwrap();
+    let write = || {
+        let (runtime, store) = (runtime(), FsStore::open(dir.path()).unwrap());
+        let mut written = 0;
+        while written < EACH {
+            let known = runtime.block_on(store.load(claim.lease())).unwrap().sequence();
+            match runtime.block_on(store.append(claim.lease(), known, AT, &kept())) {
+                Ok(()) => written += 1,
+                Err(error) => assert_eq!(error.kind(), ErrorKind::Conflict, "{error}"),
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..WRITERS {
+            scope.spawn(write);
+        }
+    });
+    let last = runtime().block_on(store.load(claim.lease())).unwrap().sequence();
+    assert_eq!(last, Sequence::FIRST.plus(WRITERS * EACH));
 }
 
 #[tokio::test]
@@ -182,6 +192,31 @@ fn a_file_in_the_way_is_a_clear_error() {
     let error = FsStore::open(dir.path().join("state")).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Storage);
     assert!(error.to_string().contains("state"), "{error}");
+}
+
+#[tokio::test]
+async fn a_damaged_journal_is_neither_read_around_nor_archived() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = FsStore::open(dir.path()).unwrap();
+    let opened = opened("calm-otter");
+    let lease = opened.lease.clone();
+    let releasing = Event::Releasing { why: "a test".to_owned(), ends_keep: false };
+    store.open(AT, opened.clone(), &[releasing]).await.unwrap();
+    store.archive(&lease).await.unwrap();
+    store.open(AT, opened, &[]).await.unwrap();
+    fs::write(store.path_of(&lease).unwrap(), "not a journal\n").unwrap();
+    // The record of its first life is whole, and says nothing about the second.
+    assert_eq!(store.load(&lease).await.unwrap_err().kind(), ErrorKind::Corrupt);
+    assert_eq!(store.archive(&lease).await.unwrap_err().kind(), ErrorKind::Corrupt);
+    assert_eq!(store.live_files().unwrap().len(), 1);
+}
+
+#[test]
+fn an_installation_that_cannot_be_read_is_not_replaced() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir_all(dir.path().join("installation")).unwrap();
+    let error = FsStore::open(dir.path()).unwrap_err();
+    assert_eq!((error.kind(), error.operation()), (ErrorKind::Storage, "read the installation id"));
 }
 
 #[test]
