@@ -1,0 +1,8 @@
+//! What the engine makes of a provider's answers: how often it asks, when, and what it says meanwhile.
+
+#![expect(clippy::unwrap_used, reason = "a failed expectation is the test")]
+
+mod destroying;
+mod proving;
+mod reading;
+mod stubborn;
