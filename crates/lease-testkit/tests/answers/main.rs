@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed expectation is the test")]
 
+mod cleaning;
 mod destroying;
 mod proving;
 mod reading;

@@ -10,6 +10,7 @@ use lease_core::engine::{Acquire, AcquireFailure, By, Outcome, Release};
 use lease_core::error::{Error, ErrorKind};
 use lease_core::evidence::Status;
 use lease_core::provider::Check;
+use lease_core::spec::Retention;
 use lease_core::watch::{Notice, Observer};
 use lease_core::{
     Candidate, Claim, Created, Descriptor, Engine, Held, Intent, Inventory, LeaseId, Owned,
@@ -214,7 +215,7 @@ impl Observer for Told {
 /// An engine over one such provider.
 pub(crate) struct Scene {
     pub(crate) stage: Stage,
-    engine: Engine,
+    pub(crate) engine: Engine,
     pub(crate) provider: Arc<Stubborn>,
     pub(crate) told: Arc<Told>,
 }
@@ -247,9 +248,16 @@ impl Scene {
         self.engine.acquire(Acquire::new(Spec::new("sim"))).await
     }
 
-    /// Gives the only lease back, which is made by an honest provider first.
+    /// A lease that was acquired without any trouble.
+    pub(crate) async fn honest(&self, retention: Retention) -> Claim {
+        let mut request = Acquire::new(Spec::new("sim"));
+        request.retention = retention;
+        self.stage.engine().acquire(request).await.unwrap()
+    }
+
+    /// Gives such a lease back.
     pub(crate) async fn release(&self) -> Result<Outcome> {
-        let claim = self.stage.engine().acquire(Acquire::new(Spec::new("sim"))).await.unwrap();
+        let claim = self.honest(Retention::UntilDeadline).await;
         self.engine.release(claim.lease(), Release::new(By::Person, "a test")).await
     }
 }
