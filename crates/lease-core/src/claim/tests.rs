@@ -8,12 +8,12 @@ use crate::journal::{Absence, Disposition, FORMAT, Intended};
 use crate::store::tests::opened;
 
 /// A claim and the time of its next event, in seconds; each event is one second after the one before.
-struct Story {
-    claim: Claim,
+pub(crate) struct Story {
+    pub(crate) claim: Claim,
     next: u64,
 }
 
-fn at(second: u64) -> Timestamp {
+pub(crate) fn at(second: u64) -> Timestamp {
     Timestamp::from_millis(second * 1000)
 }
 
@@ -31,11 +31,11 @@ fn reach() -> Reach {
     Reach::new("203.0.113.7", "root", HostKey::FirstUse, "/box")
 }
 
-fn change(change: Change) -> Event {
+pub(crate) fn change(change: Change) -> Event {
     Event::Resource { index: 0, change }
 }
 
-fn id(text: &str) -> ResourceId {
+pub(crate) fn id(text: &str) -> ResourceId {
     text.parse().unwrap()
 }
 
@@ -48,7 +48,7 @@ fn touched() -> Event {
 }
 
 impl Story {
-    fn opened(retention: Retention) -> Self {
+    pub(crate) fn opened(retention: Retention) -> Self {
         let deadlines = Deadlines { idle_ms: Some(5_000), expires_at: Some(at(90)) };
         let opened = Opened {
             owner: Some(owner(42)),
@@ -62,7 +62,7 @@ impl Story {
     }
 
     /// The same, with one resource that is about to be created.
-    fn intended(retention: Retention) -> Self {
+    pub(crate) fn intended(retention: Retention) -> Self {
         let mut story = Self::opened(retention);
         let intended = story.intention();
         story.tell(intended);
@@ -83,7 +83,7 @@ impl Story {
     }
 
     #[track_caller]
-    fn tell(&mut self, event: Event) {
+    pub(crate) fn tell(&mut self, event: Event) {
         self.claim.apply(record(self.next, event)).unwrap();
         self.next += 1;
     }

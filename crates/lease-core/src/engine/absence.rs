@@ -227,3 +227,80 @@ fn twin_in(claim: &Claim, index: usize, inventory: &Inventory) -> Option<Resourc
     };
     inventory.items.iter().find(is_twin).map(|it| it.id.clone())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::claim::tests::{Story, change, id};
+    use crate::evidence::Status;
+    use crate::journal::Absence;
+    use crate::spec::Retention;
+
+    /// A claim whose create was sent twice and was answered with `m-1`, and a listing of what the first attempt made.
+    fn case() -> (Claim, Inventory) {
+        let mut story = Story::intended(Retention::UntilDeadline);
+        story.tell(change(Change::Sent { steady: None }));
+        story.tell(change(Change::Lost { message: String::new() }));
+        story.tell(change(Change::Resent { steady: None }));
+        story.tell(change(Change::Created { id: id("m-1") }));
+        let claim = story.claim;
+        let resource = &claim.resources()[0];
+        let twin = Found {
+            id: id("m-2"),
+            kind: resource.intended().kind.clone(),
+            name: Some(resource.intended().name.clone()),
+            marks: Some(marks_of(&claim, resource)),
+            status: Status::Running,
+            reach: None,
+            created_at: None,
+        };
+        let inventory = Inventory { scope: claim.scope().clone(), items: vec![twin] };
+        (claim, inventory)
+    }
+
+    #[track_caller]
+    fn check(spoil: impl FnOnce(&mut Claim, &mut Inventory), twin: bool) {
+        let (mut claim, mut inventory) = case();
+        spoil(&mut claim, &mut inventory);
+        assert_eq!(twin_in(&claim, 0, &inventory).is_some(), twin);
+    }
+
+    #[test]
+    fn a_twin_has_the_name_the_kind_and_the_marks_of_one_that_was_sent_twice_and_is_gone() {
+        check(|_, _| {}, true);
+        check(|_, it| it.items[0].kind = "key".to_owned(), false);
+        check(|_, it| it.items[0].name = None, false);
+        check(|_, it| it.items[0].marks = None, false);
+        check(|_, it| it.scope.account = "another".to_owned(), false);
+        check(|_, it| it.items.push(Found { id: id("m-1"), ..it.items[0].clone() }), false);
+        let (claim, inventory) = case();
+        assert_eq!(twin_in(&claim, 0, &inventory), Some(id("m-2")));
+        assert_eq!(twin_in(&claim, 1, &inventory), None);
+    }
+
+    #[test]
+    fn what_was_sent_once_or_is_proven_gone_has_no_twin() {
+        let mut once = Story::intended(Retention::UntilDeadline);
+        once.tell(change(Change::Sent { steady: None }));
+        once.tell(change(Change::Created { id: id("m-1") }));
+        let (_, mut inventory) = case();
+        inventory.scope = once.claim.scope().clone();
+        let resource = &once.claim.resources()[0];
+        inventory.items[0].marks = Some(marks_of(&once.claim, resource));
+        inventory.items[0].name = Some(resource.intended().name.clone());
+        assert_eq!(twin_in(&once.claim, 0, &inventory), None);
+        let absence = Absence { listed: 0, absent_for_ms: 0 };
+        check(
+            |claim, _| {
+                let next = crate::journal::Record {
+                    v: crate::journal::FORMAT,
+                    seq: claim.sequence().plus(1),
+                    at: claim.updated_at(),
+                    event: change(Change::ProvenAbsent(absence)),
+                };
+                claim.apply(next).unwrap();
+            },
+            false,
+        );
+    }
+}

@@ -13,6 +13,7 @@ use crate::evidence::{Found, Inventory};
 use crate::id::{LeaseId, ResourceId, Slug};
 use crate::proof::VerifiedScope;
 use crate::spec::Retention;
+use crate::store::LockKind;
 
 /// What carrying out a plan came to.
 #[derive(Debug, Default)]
@@ -138,20 +139,19 @@ impl Engine {
     /// have been touched, used or handed over since.
     async fn still_due(&self, lease: &LeaseId, why: Why) -> bool {
         let Ok(claim) = self.store.load(lease).await else { return true };
-        let Ok(seen) = self.see(claim).await else { return true };
-        match why {
+        if why == Why::Vanished {
+            // A lease that is not due is seen without its locks, and whoever works on it may know more than a listing.
+            for kind in [LockKind::Operate, LockKind::Use] {
+                if !matches!(self.store.lock(lease, kind).await, Ok(Some(_))) {
+                    return false;
+                }
+            }
             // A listing may lack a machine that is there: a label was changed, a page shifted. A release cannot be taken
             // back and deletes what it finds, so the machine itself is asked for first.
-            Why::Vanished => {
-                !seen.operating && !seen.in_use && self.machine_is_absent(&seen.claim).await
-            }
-            Why::OwnerDied | Why::Expired | Why::Idle | Why::Abandoned | Why::Resume => {
-                matches!(
-                    decide(&seen, self.clock.now()),
-                    Some(Step::Release { .. } | Step::Archive { .. })
-                )
-            }
+            return self.machine_is_absent(&claim).await;
         }
+        let Ok(seen) = self.see(claim).await else { return true };
+        matches!(decide(&seen, self.clock.now()), Some(Step::Release { .. } | Step::Archive { .. }))
     }
 }
 

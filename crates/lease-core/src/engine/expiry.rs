@@ -32,3 +32,38 @@ pub(super) fn due(claim: &Claim, now: Timestamp, presence: Presence) -> Option<W
     let idle = claim.ends_at().is_some_and(|it| it <= now);
     (idle && !presence.in_use).then_some(Why::Idle)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::claim::tests::{Story, at};
+
+    /// It was opened in second 1, may be idle for 5, and ends in second 90.
+    #[track_caller]
+    fn check(
+        retention: Retention,
+        now: u64,
+        (liveness, in_use): (Liveness, bool),
+        why: Option<Why>,
+    ) {
+        let claim = Story::opened(retention).claim;
+        assert_eq!(due(&claim, at(now), Presence { liveness, in_use }), why);
+    }
+
+    #[test]
+    fn a_lease_is_over_with_its_owner_or_at_its_deadlines() {
+        use Liveness::{Alive, Dead, Unknown};
+        use Retention::{Keep, UntilDeadline, WithOwner};
+        check(UntilDeadline, 5, (Unknown, false), None);
+        check(UntilDeadline, 6, (Unknown, false), Some(Why::Idle));
+        check(UntilDeadline, 6, (Unknown, true), None);
+        check(UntilDeadline, 89, (Unknown, true), None);
+        check(UntilDeadline, 90, (Unknown, true), Some(Why::Expired));
+        check(UntilDeadline, 2, (Dead, false), None);
+        check(WithOwner, 2, (Dead, true), Some(Why::OwnerDied));
+        check(WithOwner, 2, (Alive, false), None);
+        check(WithOwner, 2, (Unknown, false), None);
+        check(WithOwner, 90, (Alive, true), Some(Why::Expired));
+        check(Keep, 1_000, (Dead, false), None);
+    }
+}

@@ -2,14 +2,17 @@
 
 use std::time::Duration;
 
-use lease_core::Clock as _;
-use lease_core::engine::{Step, Why, plan};
+use lease_core::engine::{Acquire, Step, Why, plan};
 use lease_core::retry::pause;
-use lease_core::spec::Retention;
+use lease_core::spec::{Deadlines, Retention};
 use lease_core::state::Phase;
+use lease_core::store::LockKind;
+use lease_core::{Clock as _, Spec};
 use lease_testkit::sim::SimClock;
 
 use crate::stubborn::{Look, Scene};
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// The steps of a cleanup in an hour.
 async fn planned(scene: &Scene) -> Vec<Step> {
@@ -50,4 +53,53 @@ async fn a_lease_whose_machine_somebody_removed_is_given_up() {
     assert_eq!(report.done.len(), 1, "{report:?}");
     let now = scene.stage.store().load(claim.lease()).await.unwrap();
     assert_eq!(now.phase(), Phase::Released);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_works_on_a_lease_is_not_interrupted_because_its_machine_is_gone() {
+    for kind in [LockKind::Operate, LockKind::Use] {
+        let scene = Scene::new();
+        let claim = scene.honest(Retention::UntilDeadline).await;
+        scene.stage.world().remove_by_hand();
+        let steps = planned(&scene).await;
+        let held = scene.stage.store().lock(claim.lease(), kind).await.unwrap();
+        assert!(held.is_some());
+        let report = scene.engine.execute(&steps).await;
+        assert!(report.done.is_empty(), "{kind:?}: {report:?}");
+        drop(held);
+        assert_eq!(scene.engine.execute(&steps).await.done.len(), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_due_any_more_when_its_turn_comes_is_left() {
+    let scene = Scene::new();
+    let mut request = Acquire::new(Spec::new("sim"));
+    request.total = Some(Duration::from_secs(3600));
+    let claim = scene.stage.engine().acquire(request).await.unwrap();
+    let steps = planned(&scene).await;
+    let is_expired = |it: &Step| matches!(it, Step::Release { why: Why::Expired, .. });
+    assert!(steps.iter().any(is_expired), "{steps:?}");
+    // Somebody gives it more time between the plan and its turn.
+    let later = Deadlines { idle_ms: None, expires_at: Some(scene.clock.now().after(DAY)) };
+    scene.stage.engine().touch(claim.lease(), Some(later)).await.unwrap();
+    assert!(scene.engine.execute(&steps).await.done.is_empty());
+    scene.clock.jump_ms(2 * 24 * 3600 * 1000);
+    assert_eq!(scene.engine.execute(&steps).await.done.len(), 1);
+    let record = scene.stage.store().load(claim.lease()).await.unwrap();
+    let why = &record.releasing().unwrap().why;
+    assert!(why.starts_with("its time is over: "), "{why}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_provider_can_be_looked_at_by_name_or_alias() {
+    let scene = Scene::new();
+    let claim = scene.honest(Retention::UntilDeadline).await;
+    for name in [Some("sim"), Some("simulated"), None] {
+        let view = scene.engine.observe(name).await.unwrap();
+        assert_eq!(view.inventories.keys().collect::<Vec<_>>(), ["sim"], "{name:?}");
+        assert_eq!(view.claims[0].claim.lease(), claim.lease());
+    }
+    let error = scene.engine.observe(Some("sum")).await.unwrap_err();
+    assert_eq!(error.kind(), lease_core::ErrorKind::Unsupported);
 }

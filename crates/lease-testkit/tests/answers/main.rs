@@ -4,6 +4,7 @@
 
 mod cleaning;
 mod destroying;
+mod naming;
 mod proving;
 mod reading;
 mod stubborn;

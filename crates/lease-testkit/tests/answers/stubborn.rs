@@ -216,6 +216,7 @@ impl Observer for Told {
 pub(crate) struct Scene {
     pub(crate) stage: Stage,
     pub(crate) engine: Engine,
+    pub(crate) clock: SimClock,
     pub(crate) provider: Arc<Stubborn>,
     pub(crate) told: Arc<Told>,
 }
@@ -236,12 +237,13 @@ impl Scene {
         });
         let told = Arc::new(Told::default());
         let transport = SimTransport::new(stage.world().clone());
-        let clock = Arc::new(SimClock::new());
-        let engine = Engine::builder(Arc::clone(stage.store()), Arc::new(transport), clock)
+        let clock = SimClock::new();
+        let store = Arc::clone(stage.store());
+        let engine = Engine::builder(store, Arc::new(transport), Arc::new(clock.clone()))
             .provider(Arc::<Stubborn>::clone(&provider))
             .observer(Arc::<Told>::clone(&told))
             .build();
-        Self { stage, engine, provider, told }
+        Self { stage, engine, clock, provider, told }
     }
 
     pub(crate) async fn acquire(&self) -> std::result::Result<Claim, AcquireFailure> {

@@ -39,8 +39,8 @@ fn i10_a_writer_waits_for_whoever_has_the_journal() {
     std::thread::scope(|scope| {
         let writer = scope.spawn(append);
         // Time enough for one that does not wait; one that does is waiting at the end of it, however slow the machine.
-        let deadline = std::time::Instant::now() + std::time::Duration::from_millis(200);
-        while std::time::Instant::now() < deadline {
+        let deadline = tokio::time::Instant::now() + std::time::Duration::from_millis(200);
+        while tokio::time::Instant::now() < deadline {
             let last = runtime().block_on(store.load(claim.lease())).unwrap().sequence();
             assert_eq!(last, claim.sequence(), "it wrote into a journal that somebody else has");
         }
