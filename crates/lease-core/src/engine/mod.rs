@@ -307,6 +307,18 @@ mod tests {
     }
 
     #[test]
+    fn a_failed_acquire_says_why_down_to_the_cause() {
+        let cause = std::io::Error::other("the wire");
+        let error = Error::harmless(ErrorKind::Unavailable, "acquire", "no").with_source(cause);
+        let failure = AcquireFailure::from(error);
+        let source = std::error::Error::source(&failure).map(ToString::to_string);
+        assert_eq!(
+            (failure.to_string().as_str(), source.as_deref()),
+            ("acquire: no", Some("the wire"))
+        );
+    }
+
+    #[test]
     fn what_embedders_share_and_pass_on_crosses_threads() {
         fn crosses<T: Send + Sync + 'static>() {}
         fn is_error<T: std::error::Error + Send + Sync + 'static>() {}

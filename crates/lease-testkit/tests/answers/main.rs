@@ -8,3 +8,4 @@ mod naming;
 mod proving;
 mod reading;
 mod stubborn;
+mod trying;

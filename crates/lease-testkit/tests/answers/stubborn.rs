@@ -1,7 +1,7 @@
 //! A provider that answers as it is told to, and an engine that asks it.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -55,6 +55,9 @@ pub(crate) struct Stubborn {
     looks: Mutex<VecDeque<Look>>,
     answers: Mutex<VecDeque<Answer>>,
     accounts: Mutex<VecDeque<Account>>,
+    refusals: Mutex<VecDeque<ErrorKind>>,
+    /// How many machines were asked for.
+    created: AtomicUsize,
     /// Whether the next listing leaves machines out.
     overlooks: AtomicBool,
     /// When the machine was looked at, and when it was last there.
@@ -77,6 +80,15 @@ impl Stubborn {
 
     pub(crate) fn accounts(&self, accounts: &[Account]) {
         self.accounts.lock().unwrap().extend(accounts);
+    }
+
+    /// Refuses machines for these reasons, having made none.
+    pub(crate) fn refuses(&self, kinds: &[ErrorKind]) {
+        self.refusals.lock().unwrap().extend(kinds);
+    }
+
+    pub(crate) fn created(&self) -> usize {
+        self.created.load(Ordering::Relaxed)
     }
 
     pub(crate) fn overlooks(&self) {
@@ -125,6 +137,13 @@ impl Provider for Stubborn {
     }
 
     async fn create(&self, intent: &Intent) -> Result<Created> {
+        if intent.kind() == "machine" {
+            self.created.fetch_add(1, Ordering::Relaxed);
+            let refusal = self.refusals.lock().unwrap().pop_front();
+            if let Some(kind) = refusal {
+                return Err(Self::failure(kind));
+            }
+        }
         self.inner.create(intent).await
     }
 
@@ -195,12 +214,15 @@ impl Provider for Stubborn {
 pub(crate) struct Told {
     pub(crate) states: Mutex<Vec<ResourceState>>,
     pub(crate) waits: Mutex<Vec<String>>,
+    /// When it was last told of the machine.
+    pub(crate) last: Mutex<Option<Instant>>,
 }
 
 impl Observer for Told {
     fn notice(&self, _lease: &LeaseId, notice: &Notice<'_>) {
         if let Notice::Resource { kind: "machine", state } = notice {
             self.states.lock().unwrap().push(*state);
+            *self.last.lock().unwrap() = Some(Instant::now());
         }
         if let Notice::Waiting { what, .. } = notice {
             self.waits.lock().unwrap().push((*what).to_owned());
@@ -229,6 +251,8 @@ impl Scene {
             looks: Mutex::default(),
             answers: Mutex::default(),
             accounts: Mutex::default(),
+            refusals: Mutex::default(),
+            created: AtomicUsize::default(),
             overlooks: AtomicBool::default(),
             looked: Mutex::default(),
             seen: Mutex::default(),
