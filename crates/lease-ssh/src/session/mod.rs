@@ -39,7 +39,8 @@ impl Session {
     /// Runs `true` on the box.
     ///
     /// # Errors
-    /// [`SshError::Lost`] when the connection does not carry it, [`SshError::Box`] when the box cannot run it.
+    /// [`SshError::Lost`](crate::SshError::Lost) when the connection does not carry it, [`SshError::Box`](crate::SshError::Box) when
+    /// the box cannot run it.
     ///
     /// # Cancel safety
     /// It changes nothing.
@@ -62,7 +63,7 @@ impl Session {
     /// Ends the connection and proves that its process is gone. Commands that run on it lose their streams.
     ///
     /// # Errors
-    /// [`SshError::StillConnected`] when the process survives.
+    /// [`SshError::StillConnected`](crate::SshError::StillConnected) when the process survives.
     ///
     /// # Cancel safety
     /// Calling it again completes the work.
