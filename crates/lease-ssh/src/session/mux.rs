@@ -62,6 +62,8 @@ pub(crate) async fn ask(control: &Path) -> io::Result<Master> {
 pub(crate) struct Mux {
     socket: UnixStream,
     session: u32,
+    /// Asked for while the master holds its end: not every system tells it of a socket whose other end is closed.
+    master: Option<Master>,
 }
 
 impl Mux {
@@ -84,7 +86,7 @@ impl Mux {
             }
             let said = receive(&mut socket).await?;
             match numbers(&said)[..] {
-                [SESSION_OPENED, 0, session, ..] => return Ok(Self { socket, session }),
+                [SESSION_OPENED, 0, session, ..] => return Ok(Self::on(socket, session)),
                 [PERMISSION_DENIED | FAILURE, 0, ..] => {
                     // Behind the two numbers is the length of the reason.
                     let reason = String::from_utf8_lossy(said.get(12..).unwrap_or_default());
@@ -103,12 +105,16 @@ impl Mux {
     pub(crate) fn of(socket: OwnedFd, session: u32) -> io::Result<Self> {
         let socket = std::os::unix::net::UnixStream::from(socket);
         socket.set_nonblocking(true)?;
-        Ok(Self { socket: UnixStream::from_std(socket)?, session })
+        Ok(Self::on(UnixStream::from_std(socket)?, session))
+    }
+
+    fn on(socket: UnixStream, session: u32) -> Self {
+        Self { master: Master::of(&socket), socket, session }
     }
 
     /// The master that it is on.
     pub(crate) fn master(&self) -> Option<Master> {
-        Master::of(&self.socket)
+        self.master
     }
 
     /// What another process needs to take it over.
@@ -201,7 +207,7 @@ mod tests {
         let (ours, mut theirs) = UnixStream::pair().unwrap();
         theirs.write_all(answers).await.unwrap();
         drop(theirs);
-        Mux { socket: ours, session: 7 }.end().await
+        Mux::on(ours, 7).end().await
     }
 
     #[tokio::test]
