@@ -37,6 +37,9 @@ set -C
   exit 222
 }
 set +C
+# Whoever reads that a command has started finds its log, where there is one.
+lease_unlogged=
+[ -z "$lease_logs" ] || { true >"$lease_job/out" && true >"$lease_job/err"; } 2>/dev/null || lease_logs='' lease_unlogged=yes
 lease_put "$lease_job/start" '%s %s %s\n' "$4" "$$" "$lease_since" || lease_stop 'no room for a record'
 # The status is written into room that it has from now on: a disk that is full by then cannot lose it.
 lease_put "$lease_job/exit" '        '
@@ -50,8 +53,6 @@ if [ -n "$5" ]; then
   lease_setup=$lease_job/setup.$4
   [ -r "$lease_setup" ] || lease_why 'the prepared environment is gone'
 fi
-lease_unlogged=
-[ -z "$lease_logs" ] || { true >"$lease_job/out" && true >"$lease_job/err"; } 2>/dev/null || lease_logs='' lease_unlogged=yes
 # Until somebody has looked, nobody knows what the command did to the tree.
 lease_mark=$1/sync/open.$3 lease_how=$6
 if [ -n "$6" ] && [ -d "$1/sync" ]; then

@@ -12,7 +12,7 @@ use rustix::process::Signal;
 use tokio::io::AsyncWrite;
 use tokio::sync::watch;
 
-use crate::fixture::{Box, LEASE, sh, text};
+use crate::fixture::{Box, LEASE, sh, text, tool};
 
 const SOON: Duration = Duration::from_secs(30);
 const LINES: u64 = 1_500;
@@ -286,6 +286,32 @@ async fn what_is_there_is_fetched_while_the_command_goes_on() {
     let (ran, ()) = tokio::join!(live, looking);
     // Whoever only looked took nothing from the one that it belongs to.
     assert_eq!((ran.code(), text(&ran.stdout)), (3, "first\nlast".to_owned()));
+    it.end().await;
+}
+
+#[tokio::test]
+async fn a_command_that_has_only_just_begun_is_followed() {
+    let it = quiet_box().await;
+    let session = it.ready().await;
+    let job = it.at("box/.lease/jobs/r");
+    let (start, status) = (job.join("start"), job.join("exit"));
+    fs::create_dir_all(&job).unwrap();
+    // The box's shell gets as far as to its status, which it cannot put into a pipe that nobody reads.
+    tool("mkfifo", &[&status.display().to_string()]).await;
+    let looking = async {
+        until(|| fs::metadata(&start).is_ok_and(|it| it.len() > 0)).await;
+        let how = (Relays::Leave, Until::Now);
+        let mut sinks = Sinks::new(tokio::io::sink(), tokio::io::sink());
+        let followed = session.follow((&it.root, "r"), how, &mut sinks).await;
+        let blanks = tokio::fs::read(&status).await.unwrap();
+        fs::remove_file(&status).unwrap();
+        fs::write(&status, blanks).unwrap();
+        followed.unwrap()
+    };
+    let command = sh("echo last; exit 3");
+    let (ran, followed) = tokio::join!(it.run(&session, "r", &command, b""), looking);
+    assert_eq!(followed, Followed::Running);
+    assert_eq!((ran.code(), text(&ran.stdout)), (3, "last".to_owned()));
     it.end().await;
 }
 
