@@ -12,6 +12,8 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, ReadBuf};
 
+use super::tap::Gather;
+
 /// How much of what came before is kept for whoever asks why nothing else came.
 const NOISE_BYTES_MAX: usize = 4096;
 
@@ -100,6 +102,12 @@ impl<R> Behind<R> {
             }
             self.mark.clear();
         }
+    }
+}
+
+impl<R: Gather> Gather for Behind<R> {
+    fn gather(&mut self) {
+        self.from.gather();
     }
 }
 

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::beginning::{Beginning, Behind};
 use super::job::{self, JobState};
 use super::stream::{Counted, Rest, deliver};
+use super::tap::Tap;
 use super::{KILLED, NOT_STARTED, Outcome, SETTLE_TIME_MAX};
 use crate::box_root::BoxRoot;
 use crate::error::{Result, shortened};
@@ -143,13 +144,13 @@ impl Session {
         tokio::join!(
             async {
                 if let Some(from) = stdout {
-                    let from = Behind::line(from, &nonce, &beginning);
+                    let from = Behind::line(Tap::from(from), &nonce, &beginning);
                     deliver(from, to_out, async || close("out").await).await;
                 }
             },
             async {
                 if let Some(from) = stderr {
-                    let from = Behind::line(from, &nonce, &beginning);
+                    let from = Behind::line(Tap::from(from), &nonce, &beginning);
                     deliver(from, to_err, async || close("err").await).await;
                 }
             }

@@ -18,6 +18,7 @@ pub(crate) mod fuzzing;
 mod job;
 mod program;
 mod stream;
+mod tap;
 mod terminal;
 mod wrapper;
 

@@ -18,6 +18,7 @@ use tokio::sync::oneshot;
 
 use super::beginning::Behind;
 use super::command::{Input, Sink};
+use super::tap::{Gather, Tap};
 use crate::error::{Result, SshError};
 use crate::session::Stdio;
 
@@ -39,7 +40,7 @@ pub type Writer = pipe::Sender;
 /// Dropping it closes the stream for the command.
 #[derive(Debug)]
 pub struct Reader {
-    source: Behind<Receiver>,
+    source: Behind<Tap>,
     /// What was read and is to be read again.
     held: Vec<u8>,
     /// Told at the end of the stream, dropped with a reader that saw none.
@@ -68,7 +69,7 @@ impl Outlet {
     /// Makes the stream and the end of it that the command gets. `behind` finds where it begins.
     pub(super) fn new(
         sink: Sink,
-        behind: impl FnOnce(Receiver) -> Behind<Receiver>,
+        behind: impl FnOnce(Tap) -> Behind<Tap>,
     ) -> Result<(Self, Stdio)> {
         let target = match sink {
             Sink::Null => {
@@ -81,14 +82,16 @@ impl Outlet {
         widen(&source);
         let writer = writer.into_blocking_fd().map_err(|error| SshError::lost(&error))?;
         let (open, ended) = oneshot::channel();
-        let reader = Some(Reader { source: behind(source), held: Vec::new(), open: Some(open) });
+        let reader =
+            Some(Reader { source: behind(Tap::from(source)), held: Vec::new(), open: Some(open) });
         Ok((Self { reader, target, ended: Some(ended) }, Stdio::Open(writer)))
     }
 
     /// The stream whose reading end somebody else has made. It is for the caller.
-    pub(super) fn of(source: Receiver, behind: impl FnOnce(Receiver) -> Behind<Receiver>) -> Self {
+    pub(super) fn of(source: Receiver, behind: impl FnOnce(Tap) -> Behind<Tap>) -> Self {
         let (open, ended) = oneshot::channel();
-        let reader = Some(Reader { source: behind(source), held: Vec::new(), open: Some(open) });
+        let reader =
+            Some(Reader { source: behind(Tap::from(source)), held: Vec::new(), open: Some(open) });
         Self { reader, target: None, ended: Some(ended) }
     }
 
@@ -127,6 +130,12 @@ impl Reader {
     pub(crate) fn put_back(&mut self, mut bytes: Vec<u8>) {
         bytes.append(&mut self.held);
         self.held = bytes;
+    }
+}
+
+impl Gather for Reader {
+    fn gather(&mut self) {
+        self.source.gather();
     }
 }
 
@@ -248,7 +257,7 @@ pub(super) enum Rest {
 
 /// Copies a stream to its end. Once the sink takes no more, `closed` says what is done with the rest.
 pub(super) async fn deliver<W: AsyncWrite + Unpin>(
-    mut from: impl AsyncRead + Unpin,
+    mut from: impl AsyncRead + Gather + Unpin,
     to: &mut Counted<W>,
     closed: impl AsyncFnOnce() -> Rest,
 ) {
@@ -274,6 +283,7 @@ pub(super) async fn deliver<W: AsyncWrite + Unpin>(
                     to.flush().await;
                     recent_bytes = 0;
                 } else {
+                    from.gather();
                     pause(GATHERING).await;
                     has_gathered = true;
                 }
@@ -331,6 +341,10 @@ mod tests {
         fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
             Poll::Ready(Ok(()))
         }
+    }
+
+    impl Gather for tokio::io::DuplexStream {
+        fn gather(&mut self) {}
     }
 
     #[tokio::test(start_paused = true)]

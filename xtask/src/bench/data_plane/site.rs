@@ -18,8 +18,9 @@ use crate::packages::find;
 const PORTS: [u16; 2] = [22, 2222];
 const SERVER_PATIENCE: Duration = Duration::from_secs(20);
 const POLL: Duration = Duration::from_millis(50);
-/// Longer than what still comes in after a command ended, beside the link's own time.
-const SETTLE: Duration = Duration::from_millis(30);
+/// Longer than what still comes in after a command ended, beside the link's own time, and than what a contestant then does:
+/// ours has the box look at the tree. The next one shall find the machine idle.
+const SETTLE: Duration = Duration::from_millis(100);
 /// Beside the link's own time, longer than it takes until another session waits.
 const WAITS: Duration = Duration::from_millis(300);
 /// The setting for how long a session waits for the next run.
