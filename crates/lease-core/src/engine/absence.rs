@@ -165,6 +165,25 @@ impl Engine {
         Some(why)
     }
 
+    /// Whether machines that refuse the lease's key may do so only because they are young. Where a steady clock is read, that
+    /// was asked before; where none is, only the time counts that this call has seen pass itself.
+    fn may_be_young(
+        &self,
+        writer: &LeaseWriter,
+        provider: &Arc<dyn Provider>,
+        index: usize,
+        looks: &mut Looks,
+    ) -> bool {
+        let sent = writer.claim().resources().get(index).and_then(ClaimedResource::last_sent_at);
+        if sent.is_none_or(|it| it.least_elapsed(self.clock.as_ref()).is_some()) {
+            return false;
+        }
+        let absent_for = looks.absent_since.map_or(Duration::ZERO, |it| it.elapsed());
+        let missing = provider.descriptor().landing.saturating_sub(absent_for);
+        looks.missing = Some(missing);
+        !missing.is_zero()
+    }
+
     /// Whether a create that was sent more than once made a second machine after all, where nothing but a login could
     /// tell. The record goes on with that one, now that the first is gone; `true` also while it cannot be told.
     async fn has_twin(
@@ -174,12 +193,7 @@ impl Engine {
         index: usize,
         looks: &mut Looks,
     ) -> Result<bool> {
-        let resource = writer.claim().resources().get(index);
-        let repeated = resource.is_some_and(|it| {
-            it.sends() > 1
-                && matches!(it.state(), ResourceState::Present | ResourceState::Destroying)
-        });
-        if !repeated || provider.descriptor().ownership != Ownership::CreateAnswer {
+        if !may_have_twin(writer.claim(), index, provider) {
             return Ok(false);
         }
         match self.look_for(writer, provider, index).await {
@@ -193,7 +207,7 @@ impl Engine {
                         looks.interrupted(None);
                         Ok(true)
                     }
-                    Recognised::NoneOfThem => Ok(false),
+                    Recognised::NoneOfThem => Ok(self.may_be_young(writer, provider, index, looks)),
                     Recognised::Unclear(error) => {
                         looks.interrupted(Some(error));
                         Ok(true)
@@ -207,6 +221,14 @@ impl Engine {
             }
         }
     }
+}
+
+/// Whether a create that is settled was sent more than once, and nothing but a login tells what else it made.
+pub(super) fn may_have_twin(claim: &Claim, index: usize, provider: &Arc<dyn Provider>) -> bool {
+    let repeated = claim.resources().get(index).is_some_and(|it| {
+        it.sends() > 1 && matches!(it.state(), ResourceState::Present | ResourceState::Destroying)
+    });
+    repeated && provider.descriptor().ownership == Ownership::CreateAnswer
 }
 
 /// What a listing shows with the name and the marks of a resource whose own id is gone, and whose create was repeated: what

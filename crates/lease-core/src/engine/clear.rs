@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::claim::ClaimedResource;
-use crate::engine::absence::Looks;
-use crate::engine::settle::Resend;
+use crate::engine::absence::{Looks, may_have_twin};
+use crate::engine::settle::{Resend, outlasting};
 use crate::engine::{Asked, Engine};
 use crate::error::{Error, ErrorKind, Result, Retry};
 use crate::evidence::{Sighting, Status};
@@ -98,8 +98,12 @@ impl Engine {
         index: usize,
     ) -> Result<()> {
         // A budget that ends before a settling time does would never see the end of one.
-        let budget =
+        let mut budget =
             self.settings.release_budget.max(provider.descriptor().settle.saturating_mul(2));
+        // Only what this call sees pass itself counts then, as in `settle`.
+        if self.clock.steady().is_none() && may_have_twin(writer.claim(), index, provider) {
+            budget = outlasting(provider, budget);
+        }
         let mut pace = Pace::start(Bounds::within(budget));
         let mut looks = Looks::default();
         let mut looked_at_once = false;

@@ -56,13 +56,16 @@ impl Engine {
         let mut pace = Pace::start(Bounds::within(self.settle_budget(provider, resend)));
         let mut looks = Looks::default();
         let mut replays = 0;
+        // Asked anew each time: a search or a repetition may outlast what the provider remembers.
+        let may_resend = |claim: &Claim, replays| {
+            replays < REPLAYS_MAX && self.may_resend(claim, index, provider, resend)
+        };
+        let answers_say_most = provider.descriptor().ownership == Ownership::CreateAnswer;
         loop {
-            let may_resend =
-                replays < REPLAYS_MAX && self.may_resend(writer.claim(), index, provider, resend);
             // Where nothing carries marks, the answer to a repetition says more than any search.
-            if may_resend && provider.descriptor().ownership == Ownership::CreateAnswer {
+            if answers_say_most && may_resend(writer.claim(), replays) {
                 replays += 1;
-                if self.replay(writer, provider, index).await? {
+                if self.replay(writer, provider, index, resend).await? {
                     return Ok(ResourceState::Present);
                 }
                 looks.interrupted(None);
@@ -84,9 +87,9 @@ impl Engine {
                         Recognised::Unclear(error) => looks.interrupted(Some(error)),
                     }
                 }
-                Ok(Sighting::Absent) if may_resend => {
+                Ok(Sighting::Absent) if may_resend(writer.claim(), replays) => {
                     replays += 1;
-                    if self.replay(writer, provider, index).await? {
+                    if self.replay(writer, provider, index, resend).await? {
                         return Ok(ResourceState::Present);
                     }
                     // The replay itself may land late, so the time of absence starts anew.
@@ -118,11 +121,7 @@ impl Engine {
         if markless && resend != Resend::No {
             budget = budget.max(self.settings.ready_timeout);
         }
-        if self.clock.steady().is_some() {
-            return budget;
-        }
-        let descriptor = provider.descriptor();
-        budget.max((descriptor.landing + descriptor.settle).saturating_mul(2))
+        if self.clock.steady().is_some() { budget } else { outlasting(provider, budget) }
     }
 
     async fn settled(
@@ -254,12 +253,13 @@ impl Engine {
         )))
     }
 
-    /// Sends the same create again; whether it was answered with an id.
+    /// Sends the same create again, if it still may be; whether it was answered with an id.
     async fn replay(
         &self,
         writer: &mut LeaseWriter,
         provider: &Arc<dyn Provider>,
         index: usize,
+        resend: Resend,
     ) -> Result<bool> {
         // The search took its time, and what is sent into another account is found by nobody.
         let verify = VerifiedScope::verify(provider.as_ref(), writer.claim().scope());
@@ -267,6 +267,10 @@ impl Engine {
             Ok(_scope) => {}
             Err(error) if error.kind().needs_person() => return Err(error),
             Err(_passing) => return Ok(false),
+        }
+        // That took its time as well.
+        if !self.may_resend(writer.claim(), index, provider, resend) {
+            return Ok(false);
         }
         let intent = writer.resend(index).await?;
         match self.call("create a resource again", provider.create(&intent)).await {
@@ -283,4 +287,10 @@ impl Engine {
             }
         }
     }
+}
+
+/// A budget within which a create lands that was sent at its beginning.
+pub(super) fn outlasting(provider: &Arc<dyn Provider>, budget: Duration) -> Duration {
+    let descriptor = provider.descriptor();
+    budget.max((descriptor.landing + descriptor.settle).saturating_mul(2))
 }

@@ -5,7 +5,12 @@
 mod cleaning;
 mod destroying;
 mod naming;
+mod planning;
 mod proving;
 mod reading;
+mod recognising;
+mod scripted;
+mod settling;
 mod stubborn;
+mod touching;
 mod trying;

@@ -61,7 +61,7 @@ async fn a_wait_is_granted_as_far_as_patience_goes() {
 #[tokio::test(start_paused = true)]
 async fn patience_ends() {
     let (result, visits, _, scene) =
-        acquired(&[Account::Fails(ErrorKind::Unavailable); 1000]).await;
+        acquired(&vec![Account::Fails(ErrorKind::Unavailable); 1000]).await;
     assert_eq!(result, Err(ErrorKind::Unavailable));
     assert!((10..100).contains(&visits), "{visits}");
     let visited = scene.provider.visited();

@@ -10,6 +10,7 @@ use lease_core::engine::{Acquire, AcquireFailure, By, Outcome, Release};
 use lease_core::error::{Error, ErrorKind};
 use lease_core::evidence::Status;
 use lease_core::provider::Check;
+use lease_core::retry::pause;
 use lease_core::spec::Retention;
 use lease_core::watch::{Notice, Observer};
 use lease_core::{
@@ -46,6 +47,8 @@ pub(crate) enum Account {
     Fails(ErrorKind),
     /// It is too busy, and asks to wait.
     Busy(Duration),
+    /// It is told after so long.
+    Slow(Duration),
 }
 
 /// Answers as it is told to; afterwards, and for everything else, as the simulated cloud does.
@@ -127,6 +130,10 @@ impl Provider for Stubborn {
         let account = self.accounts.lock().unwrap().pop_front();
         match account.unwrap_or(Account::Told) {
             Account::Told => self.inner.scope().await,
+            Account::Slow(span) => {
+                pause(span).await;
+                self.inner.scope().await
+            }
             Account::Fails(kind) => Err(Self::failure(kind)),
             Account::Busy(span) => Err(Self::failure(ErrorKind::Busy).with_retry_after(span)),
         }
