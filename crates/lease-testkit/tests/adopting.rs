@@ -144,6 +144,19 @@ async fn what_a_repeated_create_made_is_reclaimed_when_it_shows_up_after_all() {
     assert!(stage.live_claims().await.is_empty(), "its record went the way of the first one");
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_the_record_of_a_released_lease_does_not_name_is_not_reclaimed_along_with_the_rest() {
+    let (stage, machine) = released_after_a_repeated_create().await;
+    let plant = |name: &str, marks: &Option<Marks>| {
+        stage.world().plant(HOME, Kind::Machine, name, marks.clone())
+    };
+    let late = plant(&machine.name, &machine.marks);
+    let nonce = "z".repeat(26).parse().unwrap();
+    let unknown = plant("unknown", &machine.marks.clone().map(|it| Marks { nonce, ..it }));
+    stage.look_and_act().await;
+    assert!(!is_alive(&stage, &late) && is_alive(&stage, &unknown));
+}
+
 /// Marks are labels, and labels are copied with everything else by whoever copies a machine.
 #[tokio::test(start_paused = true)]
 async fn copies_of_our_marks_are_reported_and_left() {

@@ -4,6 +4,7 @@
 
 mod cleaning;
 mod destroying;
+mod falling_back;
 mod naming;
 mod planning;
 mod proving;
@@ -12,5 +13,6 @@ mod recognising;
 mod scripted;
 mod settling;
 mod stubborn;
+mod taking_over;
 mod touching;
 mod trying;
