@@ -28,6 +28,10 @@ const FREEZE_PASSES_MAX: usize = 16;
 /// How often an empty answer is asked again because somebody was born meanwhile.
 const LOOKS_MAX: usize = 64;
 
+/// How many looks in a row that show nobody new are believed. Whoever forks and ends while the table is read may be missing
+/// from it, and on a busy machine, where that takes long, from two in a row.
+const QUIET_LOOKS: usize = 2;
+
 /// How patiently processes are ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EndPolicy {
@@ -188,6 +192,7 @@ impl<F: Fn(&ProcessTable) -> BTreeSet<Pid>> Hunt<F> {
     /// times.
     async fn look(&mut self) -> Result<Vec<Process>, ProcessError> {
         let mut table = ProcessTable::read()?;
+        let mut quiet_looks = 0;
         for _ in 0..LOOKS_MAX {
             let was_starting = table.iter().any(Process::is_starting);
             let alive = self.look_at(&table);
@@ -198,9 +203,10 @@ impl<F: Fn(&ProcessTable) -> BTreeSet<Pid>> Hunt<F> {
             let is_known = |process: &Process| {
                 table.get(process.pid).is_some_and(|old| key(old) == key(process))
             };
-            if !was_starting
-                && after.iter().all(|process| process.state.has_ended() || is_known(process))
-            {
+            let is_quiet = !was_starting
+                && after.iter().all(|process| process.state.has_ended() || is_known(process));
+            quiet_looks = if is_quiet { quiet_looks + 1 } else { 0 };
+            if quiet_looks == QUIET_LOOKS {
                 break;
             }
             table = after;
