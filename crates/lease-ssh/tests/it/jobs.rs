@@ -303,13 +303,13 @@ async fn a_command_that_has_only_just_begun_is_followed() {
         let how = (Relays::Leave, Until::Now);
         let mut sinks = Sinks::new(tokio::io::sink(), tokio::io::sink());
         let followed = session.follow((&it.root, "r"), how, &mut sinks).await;
-        let blanks = tokio::fs::read(&status).await.unwrap();
-        fs::remove_file(&status).unwrap();
-        fs::write(&status, blanks).unwrap();
-        followed.unwrap()
+        // Opened for both, it waits for nobody, and keeps what is written to it.
+        let open = fs::OpenOptions::new().read(true).write(true).open(&status).unwrap();
+        fs::write(it.work().join("go"), "").unwrap();
+        (followed.unwrap(), open)
     };
-    let command = sh("echo last; exit 3");
-    let (ran, followed) = tokio::join!(it.run(&session, "r", &command, b""), looking);
+    let command = sh("while [ ! -e go ]; do sleep 0.05; done; echo last; exit 3");
+    let (ran, (followed, _open)) = tokio::join!(it.run(&session, "r", &command, b""), looking);
     assert_eq!(followed, Followed::Running);
     assert_eq!((ran.code(), text(&ran.stdout)), (3, "last".to_owned()));
     it.end().await;
