@@ -312,6 +312,7 @@ pub(super) async fn deliver<W: AsyncWrite + Unpin>(
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     use tokio::sync::watch;
 
@@ -343,8 +344,26 @@ mod tests {
         }
     }
 
-    impl Gather for tokio::io::DuplexStream {
-        fn gather(&mut self) {}
+    /// Counts how often it is left to gather.
+    struct Near {
+        from: tokio::io::DuplexStream,
+        gathered: Arc<AtomicUsize>,
+    }
+
+    impl Gather for Near {
+        fn gather(&mut self) {
+            self.gathered.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    impl AsyncRead for Near {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            buffer: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.from).poll_read(cx, buffer)
+        }
     }
 
     #[tokio::test(start_paused = true)]
@@ -352,7 +371,9 @@ mod tests {
         let (packet, packets) = (vec![7; 32 * 1024], 512);
         let (flushed, mut seen) = watch::channel((0, 0));
         let mut tank = Counted::new(Tank { bytes: 0, flushed: Arc::new(flushed) }, 0);
-        let (mut far, near) = tokio::io::duplex(PIPE_BYTES);
+        let (mut far, from) = tokio::io::duplex(PIPE_BYTES);
+        let gathered = Arc::<AtomicUsize>::default();
+        let near = Near { from, gathered: Arc::clone(&gathered) };
         let fed = async {
             for sent in 1..=2 {
                 for _ in 0..packets {
@@ -370,5 +391,6 @@ mod tests {
         };
         tokio::join!(fed, deliver(near, &mut tank, async || Rest::Close));
         assert_eq!(tank.bytes(), 2 * packets as u64 * 32_768 + 3);
+        assert!(gathered.load(Ordering::Relaxed) >= 2, "it was woken for each packet");
     }
 }

@@ -120,6 +120,7 @@ mod tests {
             writer.write_all(said).unwrap();
             tap.read_exact(&mut seen).await.unwrap();
             assert_eq!(&seen, said);
+            assert!(matches!(tap.0, State::Left(_)), "the runtime would be woken: {tap:?}");
         }
         tap.gather();
         let (read, wrote) = tokio::join!(tap.read_exact(&mut seen), async {
@@ -127,6 +128,7 @@ mod tests {
             writer.write_all(b"six")
         });
         assert_eq!((read.unwrap(), wrote.unwrap(), &seen), (3, (), b"six"));
+        assert!(matches!(tap.0, State::Watched(_)), "nobody would wake the reader: {tap:?}");
         drop(writer);
         tap.gather();
         assert_eq!(tap.read(&mut seen).await.unwrap(), 0);
