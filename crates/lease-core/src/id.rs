@@ -174,6 +174,11 @@ impl LeaseId {
         Ok(Self(format!("{LEASE_PREFIX}{}", random_text(entropy, LEASE_RANDOM_CHARS)?)))
     }
 
+    /// What is locked while something is adopted: an id that no lease gets, as nobody draws so little.
+    pub(crate) fn of_adoptions() -> Self {
+        Self(format!("{LEASE_PREFIX}{}", "a".repeat(LEASE_RANDOM_CHARS)))
+    }
+
     /// The name of the lease's resource number `index`; it is never used for another resource.
     pub fn resource_name(&self, index: usize) -> ResourceName {
         ResourceName(format!("{}-{index}", self.0))

@@ -213,6 +213,25 @@ async fn a_machine_without_marks_is_adopted_by_its_exact_id() {
     assert!(!is_alive(&stage, &machine));
 }
 
+/// Nothing on such a machine names its lease, so there is no id over which the second of two would stumble.
+#[tokio::test(start_paused = true)]
+async fn a_machine_without_marks_that_two_adopt_at_once_gets_one_lease() {
+    for seed in 0..50 {
+        let stage = stage(Flavor::Markless);
+        let machine = stage.world().plant(HOME, Kind::Machine, "mine-i-swear", None);
+        let (one, other) = (stage.engine(), stage.engine());
+        stage.script().jitter(seed);
+        let (one, other) =
+            tokio::join!(one.adopt("sim", &machine, None), other.adopt("sim", &machine, None));
+        let refused = match (one, other) {
+            (Ok(_), Err(refused)) | (Err(refused), Ok(_)) => refused,
+            both => panic!("with seed {seed} not exactly one has it: {both:?}"),
+        };
+        assert_eq!(refused.kind(), ErrorKind::Conflict, "{refused}");
+        assert_eq!(stage.live_claims().await.len(), 1, "with seed {seed}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_touch_moves_the_deadline_that_the_machine_shows() {
     let stage = stage(Flavor::UniqueNames);

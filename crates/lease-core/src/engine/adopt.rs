@@ -78,6 +78,12 @@ impl Engine {
         terms: Terms,
     ) -> Result<Claim> {
         let group = self.group_of(provider, inventory, found).await?;
+        // A machine without marks gets an id that is drawn, over which nobody else stumbles: one at a time looks whether
+        // a lease has it, and opens one.
+        let Some(_alone) = self.wait_for_lock(&LeaseId::of_adoptions()).await? else {
+            let message = "another process is adopting something and does not get done";
+            return Err(Error::harmless(ErrorKind::Conflict, DOING, message));
+        };
         self.refuse_claimed(&inventory.scope, &group).await?;
         let lease = group.lease.clone();
         let writer = self.open_adopted(&group, inventory, &terms).await?;

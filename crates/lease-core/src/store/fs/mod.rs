@@ -86,13 +86,16 @@ impl FsStore {
     }
 
     /// Removes what processes that were killed left behind: journals that never got their name, and locks of leases that
-    /// are not live. The caller holds the lock under which both are made, so nothing of a living process is among them.
+    /// are not live. The caller holds the lock under which both are made, so nothing of a living process is among them. The
+    /// lock of adoptions stays: it is taken before there is a lease.
     fn sweep(&self, live: &[(PathBuf, FileName)]) {
+        let adoptions = LeaseId::of_adoptions();
         let is_live = |name: &str| {
-            live.iter().any(|(_, file)| match file {
-                FileName::Journal { lease, .. } => name.starts_with(lease.as_str()),
-                FileName::Other(_) => false,
-            })
+            name.starts_with(adoptions.as_str())
+                || live.iter().any(|(_, file)| match file {
+                    FileName::Journal { lease, .. } => name.starts_with(lease.as_str()),
+                    FileName::Other(_) => false,
+                })
         };
         let entries =
             [&self.leases, &self.locks].map(|dir| fs::read_dir(dir).into_iter().flatten());

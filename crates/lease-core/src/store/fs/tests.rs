@@ -121,6 +121,21 @@ async fn locks_exclude_and_end_with_their_guard() {
     assert!(store.lock(&lease, LockKind::Operate).await.unwrap().is_some());
 }
 
+/// Who opens a lease sweeps; the one who adopts at that moment has opened none yet.
+#[tokio::test]
+async fn the_lock_of_adoptions_outlives_the_opening_of_a_lease() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = FsStore::open(dir.path()).unwrap();
+    let litter = LeaseId::draw(&OsEntropy).unwrap();
+    drop(store.lock(&litter, LockKind::Operate).await.unwrap().unwrap());
+    let held = store.lock(&LeaseId::of_adoptions(), LockKind::Operate).await.unwrap();
+    assert!(held.is_some());
+    store.open(AT, opened("calm-otter"), &[]).await.unwrap();
+    let left: Vec<_> = fs::read_dir(dir.path().join("locks")).unwrap().flatten().collect();
+    assert_eq!(left.len(), 1, "the other lock was swept: {left:?}");
+    assert!(store.lock(&LeaseId::of_adoptions(), LockKind::Operate).await.unwrap().is_none());
+}
+
 #[tokio::test]
 async fn only_a_released_lease_is_archived() {
     let dir = tempfile::tempdir().unwrap();
