@@ -97,6 +97,14 @@ impl Client {
         config::known_key(&LeaseFiles::new(&self.settings.keys, lease)?)
     }
 
+    /// Whether a session on the lease's box was open at once when the last one was asked for: the box is near.
+    ///
+    /// # Errors
+    /// When the lease's id is none, or the runtime directory cannot be used.
+    pub fn is_near(&self, lease: &str) -> Result<bool> {
+        Ok(self.link(lease)?.is_near())
+    }
+
     /// Opens the lease's connection, or takes up the one that another process left open.
     ///
     /// # Errors

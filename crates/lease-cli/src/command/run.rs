@@ -24,8 +24,11 @@ use crate::interrupt::{Interrupt, Interrupts};
 use crate::runs::RunStart;
 use crate::session::{
     Artifacts, Attached, Ended, Fresh, Place, Recorder, Task, UseLock, execute, give_up,
-    interrupted, launch, on_terminal, refuse_large, spare, start,
+    interrupted, is_near, launch, on_terminal, refuse_large, spare, start,
 };
+
+/// How long a login over a connection that is open may take before the tree is looked at beside it.
+const LOGIN_HEAD_START: Duration = Duration::from_millis(5);
 
 /// Runs a command on a leased box.
 pub(crate) async fn run(base: Base<'_>, args: &RunArgs) -> Result<Exit, Failure> {
@@ -454,6 +457,9 @@ struct Prepared {
 }
 
 /// Logs in, and meanwhile looks at the tree if there is one to sync. A session for `run` is opened beside that.
+///
+/// The look takes every processor there is. So on a near box, which can begin with the session meanwhile, it is begun when
+/// the login is through, or when that turns out to have something to wait for; elsewhere at once.
 async fn prepare(
     context: &Context<'_>,
     claim: &Claim,
@@ -475,8 +481,16 @@ async fn prepare(
         };
         Ok::<_, Failure>((attached, connect, ahead))
     };
-    // The look is begun first: it has threads of its own, and the login has pauses.
-    let ((tree, looked), (attached, connect, ahead)) = tokio::try_join!(look, login)?;
+    let mut login = std::pin::pin!(login);
+    let early = if is_near(context, claim) {
+        tokio::time::timeout(LOGIN_HEAD_START, &mut login).await.ok()
+    } else {
+        None
+    };
+    let ((tree, looked), (attached, connect, ahead)) = match early.transpose()? {
+        Some(login) => (look.await?, login),
+        None => tokio::try_join!(look, login)?,
+    };
     Ok(Prepared { attached, tree, looked, connect, ahead })
 }
 

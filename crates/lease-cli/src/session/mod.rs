@@ -58,6 +58,11 @@ fn client_for_runs(context: &Context<'_>, claim: &Claim) -> Result<Client, Failu
     Ok(Client::new(settings))
 }
 
+/// Whether the box of `claim` is so near that a session on it is open at once, as far as that is known here.
+pub(crate) fn is_near(context: &Context<'_>, claim: &Claim) -> bool {
+    client(&context.base).is_ok_and(|it| it.is_near(claim.lease().as_str()).unwrap_or(false))
+}
+
 /// What ssh, proxy commands and git see of our environment. Credentials of providers are not among it.
 fn environment(base: &Base<'_>) -> Vec<(OsString, OsString)> {
     // The agent is for proxy commands, such as ssh to a login node; ssh to a box is told to use none.

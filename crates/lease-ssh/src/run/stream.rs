@@ -24,6 +24,8 @@ use crate::session::Stdio;
 
 /// How much is passed on at once.
 const CHUNK_BYTES: usize = 256 * 1024;
+/// How much at first. Most commands print little, and fresh memory for more costs as much as some of them run.
+const FIRST_CHUNK_BYTES: usize = 8 * 1024;
 /// How much a pipe shall hold: each turn of a long output costs three processes a wait. More is not allowed to everybody.
 const PIPE_BYTES: usize = 1024 * 1024;
 /// From here on an output is a long one, until nothing comes for a while.
@@ -180,10 +182,17 @@ pub(super) fn inlet(input: Input) -> Result<(Option<Writer>, Stdio)> {
     }
 }
 
+/// Makes room for more at once where a read has filled what there was.
+fn grow(chunk: &mut Vec<u8>, read: usize) {
+    if read == chunk.len() && chunk.len() < CHUNK_BYTES {
+        *chunk = vec![0; CHUNK_BYTES];
+    }
+}
+
 /// Copies until one side ends, then drops both, which closes the command's stream.
 pub(super) async fn pump(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin) {
     let copied: io::Result<()> = async {
-        let mut chunk = vec![0; CHUNK_BYTES];
+        let mut chunk = vec![0; FIRST_CHUNK_BYTES];
         loop {
             let read = from.read(&mut chunk).await?;
             if read == 0 {
@@ -191,6 +200,7 @@ pub(super) async fn pump(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWri
             }
             to.write_all(&chunk[..read]).await?;
             to.flush().await?;
+            grow(&mut chunk, read);
         }
     }
     .await;
@@ -262,7 +272,7 @@ pub(super) async fn deliver<W: AsyncWrite + Unpin>(
     closed: impl AsyncFnOnce() -> Rest,
 ) {
     let mut closed = Some(closed);
-    let mut chunk = vec![0; CHUNK_BYTES];
+    let mut chunk = vec![0; FIRST_CHUNK_BYTES];
     let (mut recent_bytes, mut has_gathered) = (0, false);
     loop {
         if to.is_closed
@@ -294,12 +304,14 @@ pub(super) async fn deliver<W: AsyncWrite + Unpin>(
         recent_bytes += read.as_ref().map_or(0, |it| *it);
         match read {
             Ok(0) => return to.flush().await,
-            Ok(read) if to.is_closed => to.bytes += read as u64,
             Ok(read) => {
-                if let Err(error) = to.pass_on(&chunk[..read]).await {
+                if to.is_closed {
+                    to.bytes += read as u64;
+                } else if let Err(error) = to.pass_on(&chunk[..read]).await {
                     tracing::debug!(%error, "a sink takes no more");
                     to.is_closed = true;
                 }
+                grow(&mut chunk, read);
             }
             Err(error) => {
                 tracing::debug!(%error, "a stream ended early");

@@ -116,8 +116,6 @@ lease_command() {
   )
   lease_code=$?
   [ -z "$lease_setup" ] || rm -f -- "$lease_setup"
-  [ "${lease_how:--}" = - ] || echo 'look -' >"$lease_mark"
-  ( lease_after ) </dev/null >/dev/null 2>&1 3>&- 4>&- 5>&- 6>&- &
   # A status without its beginning and its newline is not read, so it need not be renamed into place.
   printf '=%s\n' "$lease_code" 1<>"$lease_job/exit"
 }
@@ -173,6 +171,10 @@ else
   lease_command "$@" 6>&4
 fi
 true >"$lease_job/end"
+# Not before the streams have ended: what still writes them may change the tree, too, and on a small box this would keep
+# them from ending.
+[ "${lease_how:--}" = - ] || echo 'look -' >"$lease_mark"
+( lease_after ) </dev/null >/dev/null 2>&1 3>&- 4>&- &
 lease_status
 # The asker looks at the record then, and fetches what was not relayed.
 [ ! -e "$lease_job/unrelayed" ] || exit 222

@@ -57,6 +57,56 @@ pub(crate) async fn ask(control: &Path) -> io::Result<Master> {
     Err(io::Error::other("the connection's process does not say that it is there"))
 }
 
+/// A session that a master was asked for. Dropping it gives the session up.
+#[derive(Debug)]
+pub(crate) struct Requested(UnixStream);
+
+impl Requested {
+    /// Asks for a session that runs `line`, with these ends as its standard streams. The box is not waited for.
+    ///
+    /// # Errors
+    /// When there is no master.
+    pub(crate) async fn from(control: &Path, line: &[u8], ends: [OwnedFd; 3]) -> io::Result<Self> {
+        let mut socket = UnixStream::connect(control).await?;
+        socket.write_all(&message(&[Field::Number(HELLO), Field::Number(VERSION)])?).await?;
+        let hello = receive(&mut socket).await?;
+        if !numbers(&hello).starts_with(&[HELLO, VERSION]) {
+            return Err(senseless());
+        }
+        let mut fields = vec![Field::Number(NEW_SESSION), Field::Number(0), Field::Text(b"")];
+        // Neither a terminal nor X11 nor an agent, and no subsystem.
+        fields.extend([0, 0, 0, 0, NO_ESCAPE].map(Field::Number));
+        fields.extend([Field::Text(b""), Field::Text(line)]);
+        socket.write_all(&message(&fields)?).await?;
+        for end in &ends {
+            send(&socket, &[0], &[end.as_fd()]).await?;
+        }
+        Ok(Self(socket))
+    }
+
+    /// Waits until the session is open.
+    ///
+    /// # Errors
+    /// When the master refuses, or is gone.
+    pub(crate) async fn answer(self) -> io::Result<Mux> {
+        let Self(mut socket) = self;
+        let said = receive(&mut socket).await?;
+        match numbers(&said)[..] {
+            [SESSION_OPENED, 0, session, ..] => Ok(Mux::on(socket, session)),
+            [PERMISSION_DENIED | FAILURE, 0, ..] => {
+                // Behind the two numbers is the length of the reason.
+                let reason = String::from_utf8_lossy(said.get(12..).unwrap_or_default());
+                Err(io::Error::other(format!("ssh opens no session: {reason}")))
+            }
+            _ => Err(senseless()),
+        }
+    }
+}
+
+fn senseless() -> io::Error {
+    io::Error::other("the connection's process makes no sense")
+}
+
 /// A session on a master. Dropping it gives the session up.
 #[derive(Debug)]
 pub(crate) struct Mux {
@@ -72,30 +122,7 @@ impl Mux {
     /// # Errors
     /// When there is no master, or it refuses.
     pub(crate) async fn open(control: &Path, line: &[u8], ends: [OwnedFd; 3]) -> io::Result<Self> {
-        let mut socket = UnixStream::connect(control).await?;
-        socket.write_all(&message(&[Field::Number(HELLO), Field::Number(VERSION)])?).await?;
-        let hello = receive(&mut socket).await?;
-        if numbers(&hello).starts_with(&[HELLO, VERSION]) {
-            let mut fields = vec![Field::Number(NEW_SESSION), Field::Number(0), Field::Text(b"")];
-            // Neither a terminal nor X11 nor an agent, and no subsystem.
-            fields.extend([0, 0, 0, 0, NO_ESCAPE].map(Field::Number));
-            fields.extend([Field::Text(b""), Field::Text(line)]);
-            socket.write_all(&message(&fields)?).await?;
-            for end in &ends {
-                send(&socket, &[0], &[end.as_fd()]).await?;
-            }
-            let said = receive(&mut socket).await?;
-            match numbers(&said)[..] {
-                [SESSION_OPENED, 0, session, ..] => return Ok(Self::on(socket, session)),
-                [PERMISSION_DENIED | FAILURE, 0, ..] => {
-                    // Behind the two numbers is the length of the reason.
-                    let reason = String::from_utf8_lossy(said.get(12..).unwrap_or_default());
-                    return Err(io::Error::other(format!("ssh opens no session: {reason}")));
-                }
-                _ => {}
-            }
-        }
-        Err(io::Error::other("the connection's process makes no sense"))
+        Requested::from(control, line, ends).await?.answer().await
     }
 
     /// Takes over a session that another process has opened.

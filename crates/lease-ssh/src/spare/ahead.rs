@@ -15,7 +15,7 @@ use super::{Channel, Early};
 use crate::box_root::BoxRoot;
 use crate::files::random_text;
 use crate::run::{JobState, Mode, When, Writer, check_run, kept, kind, program, widen};
-use crate::session::{Mux, Session, request};
+use crate::session::{Requested, Session, request};
 use crate::sync::is_synced;
 
 /// What is written to a session at the most: its shell reads byte after byte, and a pipe takes so much at once.
@@ -44,10 +44,10 @@ pub(crate) struct Taken {
 }
 
 impl Session {
-    /// Has a session ready, or on its way, for [`Session::start_ahead`] of that run: to be called before the tree is looked at. It
-    /// does not wait for the box. `None` where the box has never been synced from here, where none can be had, and on a box
-    /// that is not near unless one waits there: what comes on a new session's standard input takes a round trip more than
-    /// what comes in a request.
+    /// Has a session ready, or on its way, for [`Session::start_ahead`] of that run. It does not wait for the box, and is to be
+    /// called before the tree is looked at, which takes every processor that a box on this machine could begin with. `None`
+    /// where the box has never been synced from here, where none can be had, and on a box that is not near unless one waits
+    /// there: what comes on a new session's standard input takes a round trip more than what comes in a request.
     ///
     /// # Cancel safety
     /// A session that was asked for is given up.
@@ -67,7 +67,7 @@ impl Session {
         if !self.link.is_near() {
             return None;
         }
-        match self.opening((root, run), &program) {
+        match self.opening((root, run), &program).await {
             Ok(ahead) => Some(ahead),
             Err(error) => {
                 tracing::debug!(%error, "no session is opened beforehand");
@@ -84,7 +84,7 @@ impl Session {
         Ok(Some(Ahead { name, channel: Early::Waited { mux, keeper }, stdin, stdout, stderr }))
     }
 
-    fn opening(&self, (root, run): (&BoxRoot, &str), program: &[u8]) -> io::Result<Ahead> {
+    async fn opening(&self, (root, run): (&BoxRoot, &str), program: &[u8]) -> io::Result<Ahead> {
         let name = random_text(24).map_err(io::Error::other)?;
         let script = kept(program, When::Later);
         let args = [root.as_str(), &name, run].map(str::as_bytes);
@@ -94,11 +94,14 @@ impl Session {
         let ((their_stdin, stdin), (stdout, their_stdout)) = (pipe()?, pipe()?);
         let (stderr, their_stderr) = pipe()?;
         widen(&stdout);
+        let ends = [their_stdin, their_stdout, their_stderr];
+        let began = Instant::now();
+        let asked = Requested::from(self.link.control(), &line, ends);
+        // The process that is asked is on this machine, and has answered a moment ago.
+        let asked = tokio::time::timeout(HANDOVER_TIME_MAX, asked).await??;
         let place = self.link.clone();
         let opening = tokio::spawn(async move {
-            let began = Instant::now();
-            let ends = [their_stdin, their_stdout, their_stderr];
-            let mux = Mux::open(place.control(), &line, ends).await?;
+            let mux = asked.answer().await?;
             place.took(began.elapsed());
             Ok(mux)
         });

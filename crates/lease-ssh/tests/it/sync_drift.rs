@@ -96,6 +96,20 @@ async fn what_one_client_was_told_is_not_forgotten_for_another() {
     case.it.end().await;
 }
 
+/// As long as a process that a command leaves behind holds its output, the command has not ended for whoever waits for it.
+#[tokio::test]
+async fn what_is_changed_behind_a_command_by_a_process_that_holds_its_output_is_told() {
+    let case = Case::new().await;
+    case.put("a", "mine");
+    case.run("first", "true").await;
+    case.looked().await;
+    case.run("second", "(sleep 1; echo edited >>a) & true").await;
+    case.looked().await;
+    let (report, ran) = case.run("next", "cat a").await;
+    assert_eq!((report.drifted, text(&ran.stdout)), (path(&["a"]), "mine".to_owned()));
+    case.it.end().await;
+}
+
 /// Runs a command that edits `a` once it is told to, and meanwhile syncs `change`. What both said of `a` is returned.
 async fn edited_meanwhile(case: &Case, prepare: impl FnOnce(&str), change: impl FnOnce()) -> usize {
     let at = |name: &str| there(&case.it.at(name));

@@ -5,8 +5,8 @@ use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
-use super::layout;
 use super::records::Records;
+use super::{layout, reading};
 use crate::error::{Result, TreeError};
 
 /// A manifest of ten million paths; what is larger is none of ours.
@@ -17,7 +17,9 @@ pub(super) fn load(path: &Path) -> Option<Records> {
     if !meta.is_file() || meta.len() > FILE_BYTES_MAX {
         return None;
     }
-    layout::decode(&fs::read(path).ok()?)
+    let file = File::open(path).ok()?;
+    let bytes = file.metadata().ok()?.len();
+    reading::read(file, bytes.min(FILE_BYTES_MAX))
 }
 
 pub(super) fn save(records: &Records, path: &Path) -> Result<()> {

@@ -3,22 +3,15 @@
 //! All numbers are little-endian. The order of the arrays is that of [`encode`]. There is one version at a time: a file
 //! of another one is no manifest, and the next sync makes a new one.
 
-use std::thread;
+use super::records::{Records, Rules};
+use crate::stat::Stat;
 
-use super::Content;
-use super::records::{
-    Directory, DirectoryState, LookHow, Record, Records, Repository, Rules, Slot, Span, Stamp,
-};
-use crate::stat::{Began, Stat};
-
-const MAGIC: &[u8; 8] = b"leasetre";
-const VERSION: u32 = 1;
-const HEAD_BYTES: usize = 8 + 4 + 32;
-const STAT_BYTES: usize = 44;
-const RECORD_BYTES: usize = 4 + 1 + 1 + STAT_BYTES + 32;
-const DIRECTORY_BYTES: usize = 4 + 1 + STAT_BYTES + 4 + 4 + 4;
-/// From here on the hash is computed beside the reading.
-const PARALLEL_BYTES_MIN: usize = 256 * 1024;
+pub(super) const MAGIC: &[u8; 8] = b"leasetre";
+pub(super) const VERSION: u32 = 1;
+pub(super) const HEAD_BYTES: usize = 8 + 4 + 32;
+pub(super) const STAT_BYTES: usize = 44;
+pub(super) const RECORD_BYTES: usize = 4 + 1 + 1 + STAT_BYTES + 32;
+pub(super) const DIRECTORY_BYTES: usize = 4 + 1 + STAT_BYTES + 4 + 4 + 4;
 
 pub(super) fn encode(all: &Records) -> Vec<u8> {
     let size = HEAD_BYTES
@@ -58,85 +51,6 @@ pub(super) fn encode(all: &Records) -> Vec<u8> {
     file[8..12].copy_from_slice(&VERSION.to_le_bytes());
     file[12..HEAD_BYTES].copy_from_slice(sum.as_bytes());
     file
-}
-
-/// Whatever the bytes are, this neither panics nor takes more memory than a few times their number.
-pub(super) fn decode(file: &[u8]) -> Option<Records> {
-    let (head, body) = file.split_at_checked(HEAD_BYTES)?;
-    if &head[..8] != MAGIC || head[8..12] != VERSION.to_le_bytes() {
-        return None;
-    }
-    let is_whole = || blake3::hash(body).as_bytes() == &head[12..];
-    if body.len() < PARALLEL_BYTES_MIN {
-        return if is_whole() { records(body) } else { None };
-    }
-    thread::scope(|scope| {
-        let whole = scope.spawn(is_whole);
-        let records = records(body);
-        if whole.join().unwrap_or(false) { records } else { None }
-    })
-}
-
-fn records(body: &[u8]) -> Option<Records> {
-    let mut input = In(body);
-    let known = input.u8()? == 1;
-    let (before, dev) = (input.i64()?, input.u64()?);
-    let mut all = Records {
-        began: Began { before: known.then_some(before), dev },
-        rules: if input.u8()? == 1 { Some(input.rules()?) } else { None },
-        directory_paths: input.bytes()?.to_vec(),
-        paths: input.bytes()?.to_vec(),
-        ..Records::default()
-    };
-    let (mut path, mut first) = (0, 0);
-    for mut it in input.array(DIRECTORY_BYTES)? {
-        let directory = Directory {
-            path: Span { start: path, end: it.u32()? },
-            state: directory_state(it.u8()?)?,
-            stat: it.stat()?,
-            first,
-            end: it.u32()?,
-            parent: it.u32()?,
-            repository: it.u32()?,
-        };
-        (path, first) = (directory.path.end, directory.end);
-        all.directories.push(directory);
-    }
-    let mut path = 0;
-    let array = input.array(RECORD_BYTES)?;
-    all.records.reserve_exact(array.len());
-    for mut it in array {
-        let end = it.u32()?;
-        let slot = slot(it.u8()?)?;
-        let known = it.u8()? == 1;
-        let record = Record {
-            path: Span { start: path, end },
-            slot,
-            stat: it.stat()?,
-            content: known.then_some(Content(it.hash()?)),
-        };
-        path = end;
-        all.records.push(record);
-    }
-    (input.0.is_empty() && all.is_ordered()).then_some(all)
-}
-
-fn slot(byte: u8) -> Option<Slot> {
-    [Slot::File, Slot::Link, Slot::Special, Slot::Unreadable, Slot::EmptySubmodule]
-        .into_iter()
-        .find(|it| *it as u8 == byte)
-}
-
-fn directory_state(byte: u8) -> Option<DirectoryState> {
-    [DirectoryState::Open, DirectoryState::Ignored, DirectoryState::Foreign]
-        .into_iter()
-        .find(|it| *it as u8 == byte)
-}
-
-fn look_how(byte: u8) -> Option<LookHow> {
-    [LookHow::Through, LookHow::Itself, LookHow::Identity, LookHow::Index]
-        .into_iter()
-        .find(|it| *it as u8 == byte)
 }
 
 struct Out(Vec<u8>);
@@ -198,93 +112,21 @@ impl Out {
     }
 }
 
-/// What is left to read.
-struct In<'a>(&'a [u8]);
-
-impl<'a> In<'a> {
-    fn take(&mut self, length: usize) -> Option<&'a [u8]> {
-        let (taken, rest) = self.0.split_at_checked(length)?;
-        self.0 = rest;
-        Some(taken)
-    }
-
-    fn fixed<const N: usize>(&mut self) -> Option<[u8; N]> {
-        let (taken, rest) = self.0.split_first_chunk()?;
-        self.0 = rest;
-        Some(*taken)
-    }
-
-    fn u8(&mut self) -> Option<u8> {
-        self.fixed().map(u8::from_le_bytes)
-    }
-
-    fn u32(&mut self) -> Option<u32> {
-        self.fixed().map(u32::from_le_bytes)
-    }
-
-    fn u64(&mut self) -> Option<u64> {
-        self.fixed().map(u64::from_le_bytes)
-    }
-
-    fn i64(&mut self) -> Option<i64> {
-        self.fixed().map(i64::from_le_bytes)
-    }
-
-    fn hash(&mut self) -> Option<[u8; 32]> {
-        self.fixed()
-    }
-
-    fn length(&mut self) -> Option<usize> {
-        usize::try_from(self.u64()?).ok()
-    }
-
-    fn bytes(&mut self) -> Option<&'a [u8]> {
-        let length = self.length()?;
-        self.take(length)
-    }
-
-    /// So many pieces of one size, all of which are there.
-    fn array(&mut self, size: usize) -> Option<impl ExactSizeIterator<Item = Self> + use<'a>> {
-        let length = self.length()?.checked_mul(size)?;
-        Some(self.take(length)?.chunks_exact(size).map(In))
-    }
-
-    fn stat(&mut self) -> Option<Stat> {
-        Some(Stat {
-            mode: self.u32()?,
-            bytes: self.u64()?,
-            mtime: self.i64()?,
-            ctime: self.i64()?,
-            ino: self.u64()?,
-            dev: self.u64()?,
-        })
-    }
-
-    fn rules(&mut self) -> Option<Rules> {
-        let mut rules =
-            Rules { inputs: self.hash()?, repositories: Vec::new(), stamps: Vec::new() };
-        for _ in 0..self.length()? {
-            let (prefix, tracked) = (self.bytes()?.to_vec(), self.hash()?);
-            rules.repositories.push(Repository { prefix, tracked });
-        }
-        for _ in 0..self.length()? {
-            let (path, how) = (self.bytes()?.to_vec(), look_how(self.u8()?)?);
-            let (known, stat) = (self.u8()? == 1, self.stat()?);
-            let seen = known.then_some(stat);
-            rules.stamps.push(Stamp { path, how, seen, repository: self.u32()? });
-        }
-        Some(rules)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::PathBuf;
 
     use proptest::prelude::*;
 
-    use super::super::{Held, Kind, Manifest};
+    use super::super::records::{LookHow, Repository, Stamp};
+    use super::super::{Content, Held, Kind, Manifest, reading};
     use super::*;
+    use crate::stat::Began;
+
+    fn decode(mut file: &[u8]) -> Option<Records> {
+        let bytes = file.len() as u64;
+        reading::read(&mut file, bytes)
+    }
 
     fn held(names: &[Vec<u8>]) -> Records {
         use std::os::unix::ffi::OsStringExt as _;

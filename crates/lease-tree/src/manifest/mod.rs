@@ -2,6 +2,7 @@
 
 mod file;
 mod layout;
+mod reading;
 mod records;
 
 use std::fmt;
