@@ -14,7 +14,7 @@ use crate::files::private_directory;
 use crate::keys::LeaseFiles;
 use crate::pace;
 use crate::run::LOG_BYTES_MAX;
-use crate::session::{Link, Session};
+use crate::session::{Link, Session, is_near};
 
 /// Where things live and how long they may take.
 #[derive(Clone, Debug)]
@@ -100,9 +100,9 @@ impl Client {
     /// Whether a session on the lease's box was open at once when the last one was asked for: the box is near.
     ///
     /// # Errors
-    /// When the lease's id is none, or the runtime directory cannot be used.
+    /// When the lease's id is none.
     pub fn is_near(&self, lease: &str) -> Result<bool> {
-        Ok(self.link(lease)?.is_near())
+        Ok(is_near(&LeaseFiles::new(&self.settings.keys, lease)?))
     }
 
     /// Opens the lease's connection, or takes up the one that another process left open.

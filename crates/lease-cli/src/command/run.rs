@@ -469,6 +469,7 @@ async fn prepare(
     let began = Instant::now();
     let look = async {
         let Some(place) = place else { return Ok::<_, Failure>((None, None)) };
+        let began = Instant::now();
         let tree = Fresh::look(context, claim, place).await?;
         Ok((Some(tree), Some(began.elapsed())))
     };

@@ -78,6 +78,8 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// Takes a lock without waiting; `None` when another holder has it. It ends when the guard is dropped or its
     /// process dies.
     ///
+    /// There need be no such lease: adopting is locked under an id of its own, before there is one.
+    ///
     /// # Errors
     /// When locks do not work here.
     async fn lock(&self, lease: &LeaseId, kind: LockKind) -> Result<Option<LockGuard>>;

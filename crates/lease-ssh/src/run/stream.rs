@@ -378,6 +378,36 @@ mod tests {
         }
     }
 
+    /// Fills whatever it is given so many times, and notes how large that was.
+    struct Full(Vec<usize>, usize);
+
+    impl AsyncRead for Full {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            _cx: &mut Context<'_>,
+            buffer: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            let room = buffer.remaining();
+            if self.0.len() < self.1 {
+                buffer.initialize_unfilled().fill(7);
+                buffer.advance(room);
+            }
+            self.0.push(room);
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[tokio::test]
+    async fn room_for_much_is_made_when_much_has_come() {
+        let (mut full, mut taken) = (Full(Vec::new(), 3), Vec::new());
+        pump(&mut full, &mut taken).await;
+        assert_eq!(full.0, [FIRST_CHUNK_BYTES, CHUNK_BYTES, CHUNK_BYTES, CHUNK_BYTES]);
+        assert_eq!(taken, vec![7; FIRST_CHUNK_BYTES + 2 * CHUNK_BYTES]);
+        let mut empty = Full(Vec::new(), 0);
+        pump(&mut empty, &mut taken).await;
+        assert_eq!(empty.0, [FIRST_CHUNK_BYTES]);
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_long_output_is_let_go_where_it_pauses_and_not_after_each_packet() {
         let (packet, packets) = (vec![7; 32 * 1024], 512);

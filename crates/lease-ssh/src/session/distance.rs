@@ -5,16 +5,17 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::time::Duration;
 
 use super::Link;
+use crate::keys::LeaseFiles;
 
 /// Beside the lease's keys while the box counts as near.
 const FILE: &str = "near";
 
-impl Link {
-    /// Whether the last session was opened as fast as on a box that is near.
-    pub(crate) fn is_near(&self) -> bool {
-        self.files().directory().join(FILE).exists()
-    }
+/// Whether the last session on the box of a lease was opened as fast as on one that is near.
+pub(crate) fn is_near(files: &LeaseFiles) -> bool {
+    files.directory().join(FILE).exists()
+}
 
+impl Link {
     /// Takes note of how long it took to open a session, which is one round trip and little else.
     pub(crate) fn took(&self, time: Duration) {
         let path = self.files().directory().join(FILE);

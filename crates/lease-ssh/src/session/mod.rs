@@ -11,6 +11,7 @@ mod stranger;
 
 pub(crate) use channel::{End, Ends3, Exec, REQUEST_BYTES_MAX, Reply, Stdio, request};
 pub(crate) use descriptors::{receive, send};
+pub(crate) use distance::is_near;
 pub(crate) use master::Link;
 pub(crate) use mux::{Mux, Requested};
 pub(crate) use noise::Mark;

@@ -15,7 +15,7 @@ use super::{Channel, Early};
 use crate::box_root::BoxRoot;
 use crate::files::random_text;
 use crate::run::{JobState, Mode, When, Writer, check_run, kept, kind, program, widen};
-use crate::session::{Requested, Session, request};
+use crate::session::{Requested, Session, is_near, request};
 use crate::sync::is_synced;
 
 /// What is written to a session at the most: its shell reads byte after byte, and a pipe takes so much at once.
@@ -64,7 +64,7 @@ impl Session {
                 other => tracing::debug!(?other, "no session waits"),
             }
         }
-        if !self.link.is_near() {
+        if !is_near(self.link.files()) {
             return None;
         }
         match self.opening((root, run), &program).await {

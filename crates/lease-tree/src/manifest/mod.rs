@@ -93,7 +93,7 @@ pub struct Manifest(pub(crate) Arc<Records>);
 impl Manifest {
     /// Reads a manifest. `None` when there is none that can be used: no file, a damaged one, or one of another version.
     ///
-    /// It blocks for about a millisecond per ten thousand entries.
+    /// It blocks for one or two milliseconds per ten thousand entries.
     pub fn load(path: &Path) -> Option<Self> {
         file::load(path).map(|it| Self(Arc::new(it)))
     }
