@@ -1,6 +1,7 @@
 //! Who is measured against whom, by which commands, and in which order.
 
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 
@@ -9,7 +10,7 @@ use super::forest::Forest;
 use super::network::Run;
 use super::outcome::Heat;
 use super::site::{Lease, Site, Station};
-use crate::machine::say;
+use crate::machine::{pause, say};
 
 /// One way of bringing a tree to the other side and running a command there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +52,10 @@ pub(super) const WARM: &[Contestant] =
     &[Bare, Rsync, RsyncChanged, FilesFrom, Leased, LeaseChanged, Spare, SpareChanged];
 pub(super) const FIRST: &[Contestant] = &[RsyncFirst, TarFirst, LeaseFirst];
 pub(super) const STREAM: &[Contestant] = &[BareStream, LeaseStream];
+
+/// How long before a command a file of its tree was changed: longer than the clock needs to tell the two apart, as with one
+/// who saves a file and then types.
+const CHANGED: Duration = Duration::from_millis(100);
 
 /// What the box prints when a stream is measured.
 pub(super) const STREAM_BYTES: u64 = 1 << 30;
@@ -96,6 +101,11 @@ impl Contestant {
             BareStream => "SSH BOX head -c 1073741824 /dev/zero",
             LeaseStream => "lease run --no-sync --id ID -- head -c 1073741824 /dev/zero",
         }
+    }
+
+    /// Whether it runs after a file has changed.
+    fn is_of_a_change(self) -> bool {
+        matches!(self, RsyncChanged | LeaseChanged | SpareChanged)
     }
 
     /// The directory of its own on the other side.
@@ -175,6 +185,11 @@ impl Arena<'_> {
     }
 
     fn warm_run(&mut self, who: Contestant, [still, changing]: [&Lease; 2]) -> Result<Run> {
+        if who.is_of_a_change() {
+            // Two of them share a lease, so each has a change of its own.
+            self.forest.change()?;
+            pause(CHANGED);
+        }
         match who {
             Leased => self.run(&self.site.run_words(still, &["--", "true"])),
             LeaseChanged => {
@@ -224,7 +239,6 @@ impl Arena<'_> {
         let warm_up = usize::from(who != FIRST);
         for round in 0..rounds + warm_up {
             Dice::new(u64::try_from(round)? + 1).shuffle(&mut order);
-            self.forest.change(round)?;
             for &contestant in &order {
                 let run = run(self, contestant)
                     .with_context(|| format!("{} at {}", contestant.name(), self.station.link))?;

@@ -1,5 +1,6 @@
 //! The trees that are synced: the same on every machine, shaped like a source tree, and in git.
 
+use std::cell::Cell;
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -26,8 +27,9 @@ pub(super) struct Forest {
     pub(super) files: usize,
     /// Stays as it is.
     pub(super) still: PathBuf,
-    /// One file of it changes in each round.
+    /// One file of it is changed before each command of those who bring a change.
     pub(super) changing: PathBuf,
+    changes: Cell<usize>,
 }
 
 impl Forest {
@@ -39,14 +41,16 @@ impl Forest {
         Call::new("cp")
             .args(["-a", &still.display().to_string(), &changing.display().to_string()])
             .output()?;
-        Ok(Self { files, still, changing })
+        Ok(Self { files, still, changing, changes: Cell::new(0) })
     }
 
-    /// Changes one file.
-    pub(super) fn change(&self, round: usize) -> Result<()> {
-        let path = self.changing.join(path(round * 7 % self.files));
+    /// Changes one file, and another one than the last time.
+    pub(super) fn change(&self) -> Result<()> {
+        let number = self.changes.get() + 1;
+        self.changes.set(number);
+        let path = self.changing.join(path(number * 7 % self.files));
         let mut file = OpenOptions::new().append(true).open(path)?;
-        writeln!(file, "changed in round {round}")?;
+        writeln!(file, "change {number}")?;
         Ok(())
     }
 
@@ -155,14 +159,16 @@ mod tests {
     }
 
     #[test]
-    fn a_round_changes_one_file_of_one_tree() {
+    fn each_change_is_one_of_another_file_of_one_tree() {
         let scratch = tempfile::tempdir().unwrap();
         let forest = Forest::plant(scratch.path(), 30).unwrap();
-        forest.change(5).unwrap();
         let status = |tree: &Path| {
             Call::new("git").args(["status", "--short"]).within(tree).output().unwrap()
         };
-        assert_eq!(status(&forest.changing), " M src/package000/module00/file000005.rs\n");
+        forest.change().unwrap();
+        assert_eq!(status(&forest.changing), " M src/package000/module00/file000007.rs\n");
+        forest.change().unwrap();
+        assert_eq!(status(&forest.changing).lines().count(), 2);
         assert_eq!(status(&forest.still), "");
         forest.fell().unwrap();
         assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 0);

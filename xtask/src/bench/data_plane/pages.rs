@@ -94,8 +94,9 @@ fn introduction(plan: &Plan, around: &Surroundings) -> Vec<String> {
          time between two network namespaces of this machine. Packets are delayed in user space; TCP is the kernel's, \
          with cubic. The trees are in git, with files of 1 to 30 kB (4.5 kB in the middle), twelve to a directory. \
          Both ends share this machine's processors and disk. The contestants run once a round each, in an order that \
-         changes; a ratio is the median over the rounds of the ratio within a round. Everybody's connection is open \
-         beforehand. `mutagen` is not among them: no package registry that this repository installs from has it."
+         changes; a ratio is the median over the rounds of the ratio within a round. Who brings a change has a file that \
+         was changed a tenth of a second before, another one each time. Everybody's connection is open beforehand. \
+         `mutagen` is not among them: no package registry that this repository installs from has it."
             .to_owned(),
     ]
 }
