@@ -114,6 +114,8 @@ fn apply(case: &Case, edit: &Edit) {
             fs::set_permissions(at(path), fs::Permissions::from_mode(*mode))
         }
         Edit::Chmod(..) => Ok(()),
+        // To open a FIFO for writing waits for whoever reads it.
+        Edit::Touch(path) if !at(path).is_file() => Ok(()),
         Edit::Touch(path) => fs::File::options()
             .append(true)
             .open(at(path))
