@@ -180,7 +180,7 @@ impl Session {
             let (err, stderr) = Outlet::new(streams.stderr, answer)?;
             let file = setup.sent().map(|_| format!("{records}/jobs/{run}/setup.{nonce}"));
             let log_bytes_max = self.link.settings.log_bytes_max;
-            let mode = before.as_ref().map(|it| (it.mode, it.belief));
+            let mode = before.as_ref().map(|it| (When::Now(it.mode, run), it.belief));
             let (script, program) = script(mode, file.as_deref(), log_bytes_max);
             let args: Vec<&[u8]> = program.as_deref().into_iter().chain(args).collect();
             let opened = Instant::now();
@@ -203,20 +203,20 @@ impl Session {
 
 /// The script of a request, and its first argument where that is not one of the command's.
 fn script(
-    mode: Option<(Mode, Belief)>,
+    when: Option<(When<'_>, Belief)>,
     setup_file: Option<&str>,
     log_bytes_max: u64,
 ) -> (Vec<u8>, Option<Vec<u8>>) {
-    let Some((mode, belief)) = mode else { return (wrapper(log_bytes_max), None) };
+    let Some((when, belief)) = when else { return (wrapper(log_bytes_max), None) };
     let program = program(log_bytes_max);
     let mut script: Vec<u8> = setup_file.into_iter().flat_map(removal).collect();
     match belief {
         Belief::Kept => {
-            script.extend(kept(&program, When::Now(mode)));
+            script.extend(kept(&program, when));
             (script, None)
         }
         Belief::Unknown => {
-            script.extend(keeping(&program, When::Now(mode)));
+            script.extend(keeping(&program, when));
             (script, Some(program))
         }
     }

@@ -6,7 +6,7 @@
 //!
 //! What shall be done is said in the request, or later on its standard input.
 
-use super::wrapper;
+use super::wrapper::{after_itself, itself};
 use crate::sync::{lean, prelude};
 
 /// Waits for what shall be done, where the request does not say it.
@@ -48,9 +48,9 @@ pub(crate) enum Belief {
 
 /// When a request says what shall be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum When {
-    /// At once.
-    Now(Mode),
+pub(crate) enum When<'a> {
+    /// At once, and of which run.
+    Now(Mode, &'a str),
     /// On its standard input.
     Later,
     /// The same, and whoever waits for that is told when the box does.
@@ -61,11 +61,12 @@ pub(crate) enum When {
 pub(crate) fn program(log_bytes_max: u64) -> Vec<u8> {
     // In braces a shell reads all of it before it does any of it.
     let mut text = b"{\n".to_vec();
+    text.extend(itself());
     text.extend(lean(&[WAIT]));
     text.extend(prelude());
     text.extend(lean(&[GIVEN]));
-    text.extend(wrapper(log_bytes_max));
-    text.extend_from_slice(b"\n}\n");
+    text.extend(after_itself(log_bytes_max));
+    text.extend_from_slice(b"}\n");
     text
 }
 
@@ -85,22 +86,25 @@ pub(crate) fn kept_name(program: &[u8]) -> String {
 }
 
 /// The script that runs `program` and has the box keep it. Its first argument is the program.
-pub(crate) fn keeping(program: &[u8], when: When) -> Vec<u8> {
+pub(crate) fn keeping(program: &[u8], when: When<'_>) -> Vec<u8> {
     lean(&[&head(program, when), KEEP])
 }
 
 /// The script that runs `program`, which the box keeps; where it does not, it says so and nothing happens.
-pub(crate) fn kept(program: &[u8], when: When) -> Vec<u8> {
+pub(crate) fn kept(program: &[u8], when: When<'_>) -> Vec<u8> {
     lean(&[&head(program, when), KEPT])
 }
 
-fn head(program: &[u8], when: When) -> String {
-    let (mode, tells) = match when {
-        When::Now(mode) => (mode.word(), ""),
-        When::Later => ("", ""),
-        When::Told => ("", "yes"),
+fn head(program: &[u8], when: When<'_>) -> String {
+    let (mode, run, tells) = match when {
+        When::Now(mode, run) => (mode.word(), run, ""),
+        When::Later => ("", "", ""),
+        When::Told => ("", "", "yes"),
     };
-    format!("lease_mode={mode} lease_tells={tells} lease_given= lease_kind={}\n", kind(program))
+    let kind = kind(program);
+    format!(
+        "lease_mode={mode} lease_run={run} lease_tells={tells} lease_given= lease_kind={kind}\n"
+    )
 }
 
 #[cfg(test)]
@@ -118,6 +122,6 @@ mod tests {
     #[test]
     fn a_request_for_a_kept_program_is_short() {
         let script = kept(&program(1024), When::Later);
-        assert!(script.len() < 300, "{}", String::from_utf8_lossy(&script));
+        assert!(script.len() < 400, "{}", String::from_utf8_lossy(&script));
     }
 }

@@ -2,6 +2,10 @@
 
 use std::borrow::Cow;
 
+use crate::sync::lean;
+
+/// What the script knows of its own shell.
+const ITSELF: &str = include_str!("itself.sh");
 /// The script. It is read with its arguments `$1` to `$6` and the command after them, see its head.
 const WRAPPER: &str = concat!(include_str!("alive.sh"), include_str!("wrapper.sh"));
 /// How much of each stream the script logs as it stands there.
@@ -12,15 +16,23 @@ const BLOCK_BYTES: u64 = 512;
 /// How many bytes of each of a command's streams the box keeps unless it is told otherwise.
 pub(crate) const LOG_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
-/// The script without its comments and indentation, for boxes that log so many bytes of each stream, rounded up to whole blocks.
-pub(crate) fn wrapper(log_bytes_max: u64) -> Vec<u8> {
+/// The script, for boxes that log so many bytes of each stream, rounded up to whole blocks.
+pub(super) fn wrapper(log_bytes_max: u64) -> Vec<u8> {
+    [itself(), after_itself(log_bytes_max)].concat()
+}
+
+/// The first part of the script, which takes a moment and needs no arguments.
+pub(super) fn itself() -> Vec<u8> {
+    lean(&[ITSELF])
+}
+
+/// The rest of it.
+pub(super) fn after_itself(log_bytes_max: u64) -> Vec<u8> {
     let limit = match log_bytes_max {
         LOG_BYTES_MAX => Cow::Borrowed(DEFAULT_LIMIT),
         bytes => Cow::Owned(format!("lease_log_blocks={}", bytes.div_ceil(BLOCK_BYTES))),
     };
-    let is_sent = |line: &&str| !line.starts_with('#');
-    let lines: Vec<_> = WRAPPER.lines().map(str::trim_start).filter(is_sent).collect();
-    lines.join("\n").replace(DEFAULT_LIMIT, &limit).into_bytes()
+    lean(&[&WRAPPER.replace(DEFAULT_LIMIT, &limit)])
 }
 
 #[cfg(test)]

@@ -10,6 +10,8 @@ lease_stop() { printf 'lease: %s\n' "$1" >&2; exit 222; }
 lease_free() { rm -f -- "$lease_records/reserve"; }
 # The records are private as a whole, so what is below them needs no care of its own.
 [ -d "$1" ] || (umask 077; mkdir -p -- "$1") || exit 222
+# Whoever has read this far may have begun with it beside the reading.
+[ -d "$lease_job" ] || wait
 [ -d "$lease_job" ] || mkdir -p -- "$lease_job" || { lease_free; mkdir -p -- "$lease_job"; } || exit 222
 # Writes $1: what `printf` makes of the rest.
 lease_put() {
@@ -18,17 +20,9 @@ lease_put() {
   # shellcheck disable=SC2059
   { printf "$@" >"$lease_file" || { lease_free; printf "$@" >"$lease_file"; }; } 2>/dev/null
 }
-# A process of ours is known by its number and the time of its start, so that no later one is taken for it.
-lease_note() {
-  read -r lease_pid _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ lease_since _ </proc/self/stat
-  [ -z "$1" ] || echo "$lease_pid $lease_since" >"$1"
-}
-lease_pid='' lease_since=''
-{ lease_note ''; } 2>/dev/null
 lease_logs=
 # What a command prints on a terminal, it prints on that terminal.
-if [ "$lease_pid" = "$$" ] && [ ! -t 1 ] && command -v tee >/dev/null; then lease_logs=yes; fi
-[ "$lease_pid" = "$$" ] || lease_since=
+if [ -n "$lease_own" ] && [ ! -t 1 ] && command -v tee >/dev/null; then lease_logs=yes; fi
 # The guard: of all attempts with this id one makes this file, and only that one starts the command.
 set -C
 { printf '' >"$lease_job/start"; } 2>/dev/null || {
@@ -40,7 +34,7 @@ set +C
 # Whoever reads that a command has started finds its log, where there is one.
 lease_unlogged=
 [ -z "$lease_logs" ] || { true >"$lease_job/out" && true >"$lease_job/err"; } 2>/dev/null || lease_logs='' lease_unlogged=yes
-lease_put "$lease_job/start" '%s %s %s\n' "$4" "$$" "$lease_since" || lease_stop 'no room for a record'
+lease_put "$lease_job/start" '%s %s %s\n' "$4" "$$" "$lease_own" || lease_stop 'no room for a record'
 # The status is written into room that it has from now on: a disk that is full by then cannot lose it.
 lease_put "$lease_job/exit" '        '
 [ -e "$1/reserve" ] || { printf '%65536s' '' >"$1/reserve"; } 2>/dev/null

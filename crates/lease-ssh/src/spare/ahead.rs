@@ -9,7 +9,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::unix::pipe::Receiver;
 use tokio::time::Instant;
 
-use super::script::{end_line, parameters};
+use super::script;
 use super::waiting::{HEAD, Handed};
 use super::{Channel, Early};
 use crate::box_root::BoxRoot;
@@ -56,19 +56,20 @@ impl Session {
             return None;
         }
         let program = program(self.link.settings.log_bytes_max);
+        let job = format!("{}/jobs/{run}", root.records());
         if !self.link.settings.spare.is_zero() {
             let wanted = kind(&program);
             let handed = self.ask_keeper(&wanted);
             match tokio::time::timeout(HANDOVER_TIME_MAX, handed).await {
-                Ok(Ok(Some(ahead))) => return Some(ahead),
+                Ok(Ok(Some(ahead))) => return ahead.begin(&job),
                 other => tracing::debug!(?other, "no session waits"),
             }
         }
         if !is_near(self.link.files()) {
             return None;
         }
-        match self.opening((root, run), &program).await {
-            Ok(ahead) => Some(ahead),
+        match self.opening(root, &program).await {
+            Ok(ahead) => ahead.begin(&job),
             Err(error) => {
                 tracing::debug!(%error, "no session is opened beforehand");
                 None
@@ -84,11 +85,9 @@ impl Session {
         Ok(Some(Ahead { name, channel: Early::Waited { mux, keeper }, stdin, stdout, stderr }))
     }
 
-    async fn opening(&self, (root, run): (&BoxRoot, &str), program: &[u8]) -> io::Result<Ahead> {
+    async fn opening(&self, root: &BoxRoot, program: &[u8]) -> io::Result<Ahead> {
         let name = random_text(24).map_err(io::Error::other)?;
-        let script = kept(program, When::Later);
-        let args = [root.as_str(), &name, run].map(str::as_bytes);
-        let line = request(&script, &args);
+        let line = request(&kept(program, When::Later), &[root.as_str(), &name].map(str::as_bytes));
         let line = line.map_err(io::Error::other)?;
         let pipe = || pipe_with(PipeFlags::CLOEXEC);
         let ((their_stdin, stdin), (stdout, their_stdout)) = (pipe()?, pipe()?);
@@ -115,6 +114,20 @@ impl Session {
 }
 
 impl Ahead {
+    /// Has the session do what can be done while nothing is known but the directory of the run's record. `None` when it is
+    /// gone.
+    fn begin(self, job: &str) -> Option<Self> {
+        let line = script::make_line(&self.name, job);
+        // Nothing was written before, and a pipe takes as little as this at once.
+        match rustix::io::write(&self.stdin, &line) {
+            Ok(written) if written == line.len() => Some(self),
+            other => {
+                tracing::debug!(?other, "the session that was opened beforehand is gone");
+                None
+            }
+        }
+    }
+
     /// Has the session do what a request would: what precedes the command, all arguments, and what the wrapper is to read
     /// as its setup, if anything. `None` when nothing was started by that.
     pub(crate) async fn take(
@@ -123,11 +136,10 @@ impl Ahead {
         args: &[&[u8]],
         setup: Option<&[u8]>,
     ) -> Option<Taken> {
-        let mut text = parameters(mode, setup.unwrap_or_default(), args);
+        let text = script::request(&self.name, mode, setup.unwrap_or_default(), args);
         if text.len() > PARAMETERS_BYTES_MAX {
             return None;
         }
-        text.extend(end_line(&self.name));
         let mut stdin = Writer::from_owned_fd(self.stdin).ok()?;
         let stdout = Receiver::from_owned_fd(self.stdout).ok()?;
         let stderr = Receiver::from_owned_fd(self.stderr).ok()?;

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::mirror::{Known, Look};
 use super::packing::Distance;
-use super::patch::Patch;
+use super::patch::{Packed, Patch};
 use super::paths::PathSet;
 use super::progress::Meter;
 use super::records::is_ours;
@@ -153,17 +153,19 @@ impl<'a> Flow<'a> {
             if self.sent {
                 return self.step(known, None);
             }
-            let delta = self.delta(&known.manifest).await?;
-            if delta.is_empty() && !self.renew {
-                let manifest = delta.refreshed().unwrap_or_else(|| known.manifest.clone());
-                return self.step(Known { manifest, ..known }, None);
+            let (scan, compare) = (self.order.scan, self.order.compare);
+            if !self.renew && Delta::is_nothing(&known.manifest, scan, compare) {
+                return self.step(known, None);
             }
             let room = REQUEST_BYTES_MAX.saturating_sub(command_bytes + SCRIPT_ROOM_BYTES);
-            let tools = known.tools.clone();
-            let packed = blocking(move || Patch::of(&delta, &tools, room)).await??;
+            let (held, scan, renew) = (known.clone(), scan.clone(), self.renew);
+            // In one go: each thread that has to be woken for a part of it costs as much as the part.
+            let packed =
+                blocking(move || Packed::of(&held, &scan, compare, (room, renew))).await??;
             match packed {
-                Some(patch) => return self.step(known, Some(patch)),
-                None => self.settle(Sending::InSteps).await?,
+                Packed::Nothing(manifest) => return self.step(Known { manifest, ..known }, None),
+                Packed::Patch(patch) => return self.step(known, Some(patch)),
+                Packed::TooMuch => self.settle(Sending::InSteps).await?,
             }
         }
     }

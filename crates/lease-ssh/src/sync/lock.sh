@@ -1,6 +1,7 @@
 # Functions for one writer at a time, without any program: the lock is a row of numbered files, the highest counts, and
 # nobody ever removes the highest. Expects $lease_sync. Whoever sees that the holder of the highest is gone, or has said
-# that it is free, makes the next one, which only one can. Nothing has to be removed to take over from the dead.
+# that it is free, makes the next one, which only one can. Nothing has to be removed to take over from the dead. Expects
+# in $lease_own when this shell started, where that is known already.
 lease_boot=-
 if [ -r /proc/sys/kernel/random/boot_id ]; then read -r lease_boot </proc/sys/kernel/random/boot_id; fi
 lease_top() {
@@ -36,7 +37,8 @@ lease_gone() {
   [ "$lease_birth" != "$2" ] && [ "$2" != - ]
 }
 lease_lock() {
-  lease_birth "$$"
+  lease_birth=$lease_own
+  [ -n "$lease_birth" ] || lease_birth "$$"
   lease_self="$$ ${lease_birth:--} $lease_boot"
   lease_turns=0 lease_waited=0 lease_seen_top=
   while :; do

@@ -6,10 +6,10 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use lease_tree::{Delta, Layout, Manifest, write_delta};
+use lease_tree::{Compare, Delta, Layout, Manifest, Scan, write_delta};
 
 use super::member;
-use super::mirror::Tools;
+use super::mirror::{Known, Tools};
 use super::paths::watched;
 use super::records::{comes, goes};
 use crate::error::{Result, SshError};
@@ -30,10 +30,35 @@ pub(super) struct Patch {
     pub(super) removed: u64,
 }
 
+/// What the box lacks, as it travels.
+pub(super) enum Packed {
+    /// It lacks nothing; this is to be written down.
+    Nothing(Manifest),
+    Patch(Patch),
+    /// It does not fit into a request.
+    TooMuch,
+}
+
+impl Packed {
+    /// Compares and packs what differs, in `room` bytes, also when that is nothing but the box has to be told. It blocks.
+    pub(super) fn of(
+        held: &Known,
+        scan: &Scan,
+        compare: Compare,
+        (room, renew): (usize, bool),
+    ) -> Result<Self> {
+        let delta = Delta::between(&held.manifest, scan, compare)?;
+        if delta.is_empty() && !renew {
+            return Ok(Self::Nothing(delta.refreshed().unwrap_or_else(|| held.manifest.clone())));
+        }
+        Ok(Patch::of(&delta, &held.tools, room)?.map_or(Self::TooMuch, Self::Patch))
+    }
+}
+
 impl Patch {
     /// Packs a delta, if its arguments need no more than `room_bytes` of the request and every file can be caught. It
     /// blocks.
-    pub(super) fn of(delta: &Delta, tools: &Tools, room_bytes: usize) -> Result<Option<Self>> {
+    fn of(delta: &Delta, tools: &Tools, room_bytes: usize) -> Result<Option<Self>> {
         // Each path stands in several lists.
         let paths = delta.write_count() * 512 + delta.removal_count() * 128;
         let least = delta.bytes() + paths as u64;

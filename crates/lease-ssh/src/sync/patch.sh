@@ -15,7 +15,7 @@ lease_feed() {
   lease_text=$1
   shift
   lease_fed=$({
-    { (LC_ALL=C; printf '%b' "$lease_text") && echo whole >&3; } | LC_ALL=C "$@" >/dev/null 2>&1 3>&- && echo fed >&3
+    { LC_ALL=C; printf '%b' "$lease_text" && echo whole >&3; } | LC_ALL=C "$@" >/dev/null 2>&1 3>&- && echo fed >&3
   } 3>&1)
   case $lease_fed in whole*fed) ;; *) return 1 ;; esac
 }

@@ -1,5 +1,7 @@
 //! The scripts of a sync, put together from their parts and without what only people read.
 
+/// Where nothing is known yet of the shell itself, nothing that it was given is taken for that.
+const UNKNOWN: &str = "lease_own=\n";
 /// Functions that let one writer at a time change the tree.
 const LOCK: &str = include_str!("lock.sh");
 /// A function that waits until a change can be told from ours.
@@ -27,31 +29,31 @@ pub(crate) fn prelude() -> Vec<u8> {
 
 /// Ends a patch that no command follows.
 pub(super) fn patch_alone() -> Vec<u8> {
-    let mut script = lean(&["lease_mode=patch\n"]);
+    let mut script = lean(&["lease_mode=patch\n", UNKNOWN]);
     script.extend(prelude());
     script.extend(lean(&["lease_say started\n"]));
     script
 }
 
 pub(super) fn survey() -> Vec<u8> {
-    lean(&[LOCK, BARE, SURVEY])
+    lean(&[UNKNOWN, LOCK, BARE, SURVEY])
 }
 
 /// What the box keeps, to look at the tree after each command.
 pub(super) fn look() -> Vec<u8> {
-    lean(&[LOCK, TICK, LOOK])
+    lean(&[UNKNOWN, LOCK, TICK, LOOK])
 }
 
 pub(super) fn clear() -> Vec<u8> {
-    lean(&[TOLD, LOCK, STAMP, CLEAR])
+    lean(&[UNKNOWN, TOLD, LOCK, STAMP, CLEAR])
 }
 
 pub(super) fn seed() -> Vec<u8> {
-    lean(&[LOCK, BARE, SEED])
+    lean(&[UNKNOWN, LOCK, BARE, SEED])
 }
 
 pub(super) fn unpack() -> Vec<u8> {
-    lean(&[TOLD, LOCK, TICK, STAMP, BARE, UNPACK])
+    lean(&[UNKNOWN, TOLD, LOCK, TICK, STAMP, BARE, UNPACK])
 }
 
 /// The parts one after the other, without indentation and comments: each byte of a request is paid for on a slow link.

@@ -4,8 +4,11 @@ use lease_process::{Limits, Program, output};
 
 use crate::fixture::text;
 
-const WRAPPER: &str =
-    concat!(include_str!("../../src/run/alive.sh"), include_str!("../../src/run/wrapper.sh"));
+const WRAPPER: &str = concat!(
+    include_str!("../../src/run/alive.sh"),
+    include_str!("../../src/run/itself.sh"),
+    include_str!("../../src/run/wrapper.sh")
+);
 const STATE: &str =
     concat!(include_str!("../../src/run/alive.sh"), include_str!("../../src/run/state.sh"));
 

@@ -14,8 +14,11 @@ use tokio::net::unix::pipe::Receiver;
 
 use crate::fixture::{text, tool};
 
-const WRAPPER: &str =
-    concat!(include_str!("../../src/run/alive.sh"), include_str!("../../src/run/wrapper.sh"));
+const WRAPPER: &str = concat!(
+    include_str!("../../src/run/alive.sh"),
+    include_str!("../../src/run/itself.sh"),
+    include_str!("../../src/run/wrapper.sh")
+);
 const FOLLOW: &str =
     concat!(include_str!("../../src/run/alive.sh"), include_str!("../../src/run/follow.sh"));
 const STATE: &str =

@@ -146,13 +146,17 @@ async fn ask(socket: &Path, words: &str) -> (String, Vec<OwnedFd>) {
 async fn a_run_takes_the_session_that_waits_and_the_next_run_takes_the_next() {
     let it = Spared::new().await;
     let keeper = it.keeper();
-    for (run, change) in [("same", None), ("small", Some("it's\n\\0 \u{1} new\n")), ("again", None)]
-    {
+    let small = "it's\n\\0 \u{1} new\n";
+    // More than the box's shell reads byte by byte.
+    let large = small.repeat(1000);
+    let changes =
+        [("same", None), ("small", Some(small)), ("large", Some(&large)), ("again", None)];
+    for (run, change) in changes {
         let waiting = it.waits().await;
         if let Some(content) = change {
             it.case.put("d/b", content);
-            fs::remove_file(it.case.tree.join("a")).unwrap();
-            it.case.put("new/c", "c");
+            drop(fs::remove_file(it.case.tree.join("a")));
+            it.case.put("new/c", run);
         }
         let (report, ran) = it.case.run(run, "cat d/b; echo err >&2; exit 3").await;
         assert_eq!(it.guard(run), waiting, "{run}");

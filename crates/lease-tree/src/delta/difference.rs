@@ -36,7 +36,7 @@ impl Difference {
             left_out: Vec::new(),
             hashed_files: 0,
         };
-        if Arc::ptr_eq(held, &it.records) && compare == Compare::Stamps && is_settled(held) {
+        if is_nothing(held, &it.records, compare) {
             return it;
         }
         let unsure = it.side_by_side(held, compare);
@@ -122,8 +122,11 @@ fn verdict(held: &Record, own: &Record, compare: Compare) -> Verdict {
     }
 }
 
-fn is_settled(records: &Records) -> bool {
-    records.records.iter().all(|it| it.slot.kind().is_none() || it.content.is_some())
+/// Whether the two are one and the same, and nothing in it has to be read to know that.
+pub(super) fn is_nothing(held: &Arc<Records>, own: &Arc<Records>, compare: Compare) -> bool {
+    let is_settled = |it: &Record| it.slot.kind().is_none() || it.content.is_some();
+    let is_same = Arc::ptr_eq(held, own) && compare == Compare::Stamps;
+    is_same && held.records.iter().all(is_settled)
 }
 
 /// The directories that hold something of a box and not of the tree, and the reverse, by index, in order.
@@ -140,7 +143,7 @@ pub(super) fn directories(held: &Arc<Records>, own: &Arc<Records>) -> (Vec<usize
 fn populated(records: &Records) -> Vec<bool> {
     let holds = |it: &Record| it.slot.kind().is_some();
     let mut populated: Vec<bool> =
-        records.directories.iter().map(|it| records.records_of(it).iter().any(holds)).collect();
+        records.directories.iter().map(|it| records.records_of(it).any(holds)).collect();
     // Parents stand before children, so each one is told by the time its own parent is.
     for at in (1..populated.len()).rev() {
         if populated[at] {

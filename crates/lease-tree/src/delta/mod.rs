@@ -66,6 +66,12 @@ pub struct Delta {
 }
 
 impl Delta {
+    /// Whether the scan found nothing but what the box holds, so that there is nothing to compare. Unlike
+    /// [`between`](Self::between) it does not touch the disk.
+    pub fn is_nothing(held: &Manifest, scan: &Scan, compare: Compare) -> bool {
+        difference::is_nothing(&held.0, &scan.manifest.0, compare)
+    }
+
     /// Compares what a box holds with what a tree is. It blocks: what may have changed is read and hashed.
     ///
     /// A file that was touched and has the content that the box holds is no difference.

@@ -4,6 +4,7 @@ mod file;
 mod layout;
 mod reading;
 mod records;
+mod shared;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -13,6 +14,7 @@ pub(crate) use records::{
     Directory, DirectoryDraft, DirectoryState, EntryDraft, LookHow, Record, Records, Repository,
     Rules, Slot, Stamp, prefer_directories,
 };
+pub(crate) use shared::Shared;
 
 use crate::error::Result;
 use crate::order::as_path;
@@ -146,7 +148,7 @@ impl Manifest {
     /// A hash of what the box holds: paths, kinds, permission bits and contents, and no stamps.
     pub fn digest(&self) -> Content {
         let mut hasher = blake3::Hasher::new();
-        for record in &self.0.records {
+        for record in self.0.records.iter() {
             let (Some(entry), Some(content)) = (self.0.entry(record), record.content) else {
                 continue;
             };

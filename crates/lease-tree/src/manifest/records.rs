@@ -2,8 +2,9 @@
 
 use std::cmp::Reverse;
 use std::ops::Range;
+use std::sync::Arc;
 
-use super::{Content, Held, Kind};
+use super::{Content, Held, Kind, Shared};
 use crate::order;
 use crate::stat::{Began, Stat};
 use crate::tree::{WhySkipped, is_inside};
@@ -131,17 +132,17 @@ pub(crate) struct Rules {
     pub(crate) stamps: Vec<Stamp>,
 }
 
-/// The content of a manifest.
+/// The content of a manifest. A copy shares what neither of the two changes.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[expect(clippy::struct_field_names, reason = "the records are what the rest is there for")]
 pub(crate) struct Records {
     pub(crate) began: Began,
     /// `None`: the list must be made anew each time.
     pub(crate) rules: Option<Rules>,
-    pub(crate) directories: Vec<Directory>,
-    pub(crate) records: Vec<Record>,
-    pub(crate) directory_paths: Vec<u8>,
-    pub(crate) paths: Vec<u8>,
+    pub(crate) directories: Arc<Vec<Directory>>,
+    pub(crate) records: Shared<Record>,
+    pub(crate) directory_paths: Arc<Vec<u8>>,
+    pub(crate) paths: Arc<Vec<u8>>,
 }
 
 /// A directory that is to become part of a manifest.
@@ -171,39 +172,43 @@ impl Records {
         directories: &[DirectoryDraft<'_>],
         entries: &[EntryDraft<'_>],
     ) -> Option<Self> {
+        let mut done: Vec<Directory> = Vec::with_capacity(directories.len());
+        let mut records: Vec<Record> = Vec::with_capacity(entries.len());
         let total = |lengths: &mut dyn Iterator<Item = usize>| lengths.sum::<usize>();
-        let mut all = Self {
-            began,
-            rules,
-            directories: Vec::with_capacity(directories.len()),
-            records: Vec::with_capacity(entries.len()),
-            directory_paths: Vec::with_capacity(total(
-                &mut directories.iter().map(|it| it.path.len()),
-            )),
-            paths: Vec::with_capacity(total(&mut entries.iter().map(|it| it.path.len()))),
-        };
+        let bytes = total(&mut directories.iter().map(|it| it.path.len()));
+        let mut directory_paths = Vec::with_capacity(bytes);
+        let bytes = total(&mut entries.iter().map(|it| it.path.len()));
+        let mut paths = Vec::with_capacity(bytes);
         let mut left = entries.iter().peekable();
         let mut above: Vec<u32> = Vec::new();
         for draft in directories {
-            let own = u32::try_from(all.directories.len()).ok()?;
-            let path = push(&mut all.directory_paths, draft.path)?;
+            let own = u32::try_from(done.len()).ok()?;
+            let path = push(&mut directory_paths, draft.path)?;
             while let Some(top) = above.last()
-                && !order::is_below(draft.path, all.directory(&all.directories[*top as usize]))
+                && !order::is_below(draft.path, directories[*top as usize].path)
             {
                 above.pop();
             }
             let parent = above.last().copied().unwrap_or(own);
             above.push(own);
-            let first = u32::try_from(all.records.len()).ok()?;
+            let first = u32::try_from(records.len()).ok()?;
             while let Some(entry) = left.next_if(|it| order::split(it.path).0 == draft.path) {
-                let path = push(&mut all.paths, entry.path)?;
+                let path = push(&mut paths, entry.path)?;
                 let EntryDraft { slot, stat, content, .. } = *entry;
-                all.records.push(Record { path, slot, stat, content });
+                records.push(Record { path, slot, stat, content });
             }
-            let end = u32::try_from(all.records.len()).ok()?;
+            let end = u32::try_from(records.len()).ok()?;
             let DirectoryDraft { state, stat, repository, .. } = *draft;
-            all.directories.push(Directory { path, state, stat, first, end, parent, repository });
+            done.push(Directory { path, state, stat, first, end, parent, repository });
         }
+        let all = Self {
+            began,
+            rules,
+            directories: done.into(),
+            records: records.into(),
+            directory_paths: directory_paths.into(),
+            paths: paths.into(),
+        };
         (left.next().is_none() && all.is_ordered()).then_some(all)
     }
 
@@ -246,13 +251,17 @@ impl Records {
         &self.directory_paths[directory.path.range()]
     }
 
-    pub(crate) fn records_of(&self, directory: &Directory) -> &[Record] {
-        &self.records[directory.first as usize..directory.end as usize]
+    pub(crate) fn records_of(
+        &self,
+        directory: &Directory,
+    ) -> impl ExactSizeIterator<Item = &Record> {
+        self.records.range(directory.first as usize..directory.end as usize)
     }
 
     /// Where the record of that path is.
     pub(crate) fn find(&self, path: &[u8]) -> Option<usize> {
-        self.records.binary_search_by(|it| order::by_directory(self.path(it), path)).ok()
+        let all = 0..self.records.len();
+        self.records.search(all, |it| order::by_directory(self.path(it), path)).ok()
     }
 
     /// Where the directory of that path is.
@@ -294,7 +303,7 @@ impl Records {
         self.directories.iter().all(|directory| {
             let above = self.directory(directory);
             let mut before: &[u8] = b"";
-            self.records_of(directory).iter().all(|record| {
+            self.records_of(directory).all(|record| {
                 let (start, end) = (record.path.start as usize, record.path.end as usize);
                 let Some(path) = self.paths.get(start..end) else { return false };
                 // The name, without taking the path apart: this runs over each path at each load.

@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::os::fd::AsFd as _;
+use std::sync::Arc;
 
 use rustix::fs::{AtFlags, statat};
 use rustix::io::Errno;
@@ -178,8 +179,8 @@ impl Differences {
             return None;
         }
         let path = records.directory(directory);
-        let own = records.records_of(directory);
-        for (offset, record) in own.iter().enumerate() {
+        let own = directory.first as usize..directory.end as usize;
+        for (offset, record) in records.records_of(directory).enumerate() {
             let name = split(records.path(record)).1;
             let is_there = names.binary_search_by(|it| it.name.as_slice().cmp(name)).is_ok();
             let is_gone = self.gone.contains(&(directory.first as usize + offset));
@@ -191,7 +192,7 @@ impl Differences {
         for Name { name, is_directory } in names {
             let full = join(path, name);
             let find = |it: &Record| split(records.path(it)).1.cmp(name.as_slice());
-            let record = own.binary_search_by(find).ok().map(|it| &own[it]);
+            let record = records.records.search(own.clone(), find).ok();
             match name.as_slice() {
                 b".git" if !is_root(records, path) => return None,
                 b".git" => {}
@@ -367,7 +368,7 @@ fn patched(eye: &Eye<'_>, records: &Records, rules: Rules, now: &Differences) ->
     records.began = eye.began;
     records.rules = Some(rules);
     for (at, stat) in &now.directories {
-        records.directories[*at].stat = *stat;
+        Arc::make_mut(&mut records.directories)[*at].stat = *stat;
     }
     for (at, stat) in &now.paths {
         let record = &mut records.records[*at];

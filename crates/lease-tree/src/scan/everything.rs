@@ -1,9 +1,7 @@
 //! A list made anew: everything that git or the walk names, looked at, with the contents that the old stamps vouch for.
 
 use std::collections::HashMap;
-use std::iter::Peekable;
 use std::path::PathBuf;
-use std::slice;
 use std::sync::Arc;
 
 use super::Eye;
@@ -13,8 +11,8 @@ use crate::error::{Result, TreeError};
 use crate::list::matcher::Matcher;
 use crate::list::{Listed, list, rules};
 use crate::manifest::{
-    Content, DirectoryDraft, DirectoryState, EntryDraft, LookHow, Manifest, Record, Records, Rules,
-    Slot, Stamp, prefer_directories,
+    Content, DirectoryDraft, DirectoryState, EntryDraft, LookHow, Manifest, Records, Rules, Slot,
+    Stamp, prefer_directories,
 };
 use crate::order::{self, as_path, join};
 use crate::stat::{Began, Stat};
@@ -279,27 +277,26 @@ impl<'a> View<'a> {
 /// The contents that an earlier manifest vouches for, asked in its own order.
 struct Known<'a> {
     records: Option<&'a Records>,
-    left: Peekable<slice::Iter<'a, Record>>,
+    left: usize,
 }
 
 impl<'a> Known<'a> {
     fn of(records: Option<&'a Records>) -> Self {
-        let all: &[Record] = records.map_or(&[], |it| &it.records);
-        Self { records, left: all.iter().peekable() }
+        Self { records, left: 0 }
     }
 
     fn content(&mut self, path: &[u8], now: &Stat) -> Option<Content> {
         let records = self.records?;
         let known = loop {
-            let next = self.left.peek()?;
+            let next = records.records.get(self.left)?;
             let known = records.path(next);
             if known == path {
-                break *next;
+                break next;
             }
             if order::by_directory(known, path).is_gt() {
                 return None;
             }
-            self.left.next();
+            self.left += 1;
         };
         known.content.filter(|_| known.stat == *now && records.began.settles(now))
     }

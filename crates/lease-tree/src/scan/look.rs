@@ -168,7 +168,7 @@ impl Looker<'_> {
                 return;
             }
         };
-        for (offset, record) in self.records.records_of(directory).iter().enumerate() {
+        for (offset, record) in self.records.records_of(directory).enumerate() {
             let now = self.path(record, fd.as_fd());
             if let Some(now) = now {
                 seen.records.push((directory.first as usize + offset, now));
@@ -294,10 +294,10 @@ mod tests {
     fn what_many_threads_see_is_everything_once_and_in_order() {
         let root = tempfile::tempdir().unwrap();
         let records = records(600);
-        for directory in &records.directories {
+        for directory in records.directories.iter() {
             fs::create_dir_all(root.path().join(as_path(records.directory(directory)))).unwrap();
         }
-        for record in &records.records {
+        for record in records.records.iter() {
             File::create(root.path().join(as_path(records.path(record)))).unwrap();
         }
         let gone = records.path(&records.records[1234]).to_vec();
