@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use super::dice::Dice;
-use super::forest::Forest;
+use super::forest::{Changing, Forest};
 use super::network::Run;
 use super::outcome::Heat;
 use super::site::{Lease, Site, Station};
@@ -103,9 +103,14 @@ impl Contestant {
         }
     }
 
-    /// Whether it runs after a file has changed.
-    fn is_of_a_change(self) -> bool {
-        matches!(self, RsyncChanged | LeaseChanged | SpareChanged)
+    /// The tree of which a file changes before it runs.
+    fn changing(self, forest: &Forest) -> Option<&Changing> {
+        match self {
+            LeaseChanged | SpareChanged => Some(&forest.changing),
+            RsyncChanged => Some(&forest.peers),
+            Bare | Rsync | FilesFrom | Leased | Spare | RsyncFirst | TarFirst | LeaseFirst
+            | BareStream | LeaseStream => None,
+        }
     }
 
     /// The directory of its own on the other side.
@@ -144,7 +149,7 @@ impl Arena<'_> {
     pub(super) fn warm(&mut self, rounds: usize) -> Result<Heat> {
         Site::clear(self.station)?;
         let still = self.site.acquire(self.station, &self.forest.still)?;
-        let changing = self.site.acquire(self.station, &self.forest.changing)?;
+        let changing = self.site.acquire(self.station, &self.forest.changing.path)?;
         let heat = self.rounds(WARM, rounds, |arena, who| arena.warm_run(who, [&still, &changing]));
         for lease in [still, changing] {
             self.release(&lease)?;
@@ -185,16 +190,16 @@ impl Arena<'_> {
     }
 
     fn warm_run(&mut self, who: Contestant, [still, changing]: [&Lease; 2]) -> Result<Run> {
-        if who.is_of_a_change() {
-            // Two of them share a lease, so each has a change of its own.
-            self.forest.change()?;
+        if let Some(changing) = who.changing(self.forest) {
+            // Two of them share a tree and its lease, so each has a change of its own.
+            changing.change()?;
             pause(CHANGED);
         }
         match who {
             Leased => self.run(&self.site.run_words(still, &["--", "true"])),
             LeaseChanged => {
                 let words = self.site.run_words(changing, &["--", "true"]);
-                self.site.measure(self.station, &self.forest.changing, &words)
+                self.site.measure(self.station, &self.forest.changing.path, &words)
             }
             Spare => {
                 let words = self.site.run_words(still, &["--", "true"]);
@@ -202,11 +207,11 @@ impl Arena<'_> {
             }
             SpareChanged => {
                 let words = self.site.run_words(changing, &["--", "true"]);
-                self.site.measure_spare(self.station, &self.forest.changing, &words)
+                self.site.measure_spare(self.station, &self.forest.changing.path, &words)
             }
             RsyncChanged => {
                 let words = who.words(self.station);
-                self.site.measure(self.station, &self.forest.changing, &words)
+                self.site.measure(self.station, &self.forest.peers.path, &words)
             }
             Bare | Rsync | FilesFrom | RsyncFirst | TarFirst | LeaseFirst | BareStream
             | LeaseStream => self.peer_run(who),

@@ -21,43 +21,59 @@ const DIRECTORIES_PER_PACKAGE: usize = 40;
 const FILES_PER_IGNORED: usize = 10;
 const IGNORED_BYTES: usize = 8000;
 
-/// A tree, and a second one that is the same until it is changed.
+/// A tree, and two more that are the same until they are changed.
 #[derive(Debug)]
 pub(super) struct Forest {
     pub(super) files: usize,
     /// Stays as it is.
     pub(super) still: PathBuf,
-    /// One file of it is changed before each command of those who bring a change.
-    pub(super) changing: PathBuf,
+    /// What `lease` syncs where a file has changed.
+    pub(super) changing: Changing,
+    /// What its peers do. Nobody brings along what was changed for another one.
+    pub(super) peers: Changing,
+}
+
+/// A tree of which one file is changed before each command that is to bring a change along.
+#[derive(Debug)]
+pub(super) struct Changing {
+    pub(super) path: PathBuf,
+    files: usize,
     changes: Cell<usize>,
 }
 
 impl Forest {
-    /// Plants both trees below `scratch`.
+    /// Plants the trees below `scratch`.
     pub(super) fn plant(scratch: &Path, files: usize) -> Result<Self> {
         let still = scratch.join(format!("tree-{files}"));
-        let changing = scratch.join(format!("tree-{files}-changing"));
         grow(&still, files)?;
-        Call::new("cp")
-            .args(["-a", &still.display().to_string(), &changing.display().to_string()])
-            .output()?;
-        Ok(Self { files, still, changing, changes: Cell::new(0) })
+        let copy = |name: &str| {
+            let path = scratch.join(format!("tree-{files}-{name}"));
+            Call::new("cp")
+                .args(["-a", &still.display().to_string(), &path.display().to_string()])
+                .output()?;
+            anyhow::Ok(Changing { path, files, changes: Cell::new(0) })
+        };
+        let (changing, peers) = (copy("changing")?, copy("of-peers")?);
+        Ok(Self { files, still, changing, peers })
     }
 
+    /// Removes the trees.
+    pub(super) fn fell(self) -> Result<()> {
+        fs::remove_dir_all(&self.still)?;
+        fs::remove_dir_all(&self.changing.path)?;
+        Ok(fs::remove_dir_all(&self.peers.path)?)
+    }
+}
+
+impl Changing {
     /// Changes one file, and another one than the last time.
     pub(super) fn change(&self) -> Result<()> {
         let number = self.changes.get() + 1;
         self.changes.set(number);
-        let path = self.changing.join(path(number * 7 % self.files));
+        let path = self.path.join(path(number * 7 % self.files));
         let mut file = OpenOptions::new().append(true).open(path)?;
         writeln!(file, "change {number}")?;
         Ok(())
-    }
-
-    /// Removes both trees.
-    pub(super) fn fell(self) -> Result<()> {
-        fs::remove_dir_all(&self.still)?;
-        Ok(fs::remove_dir_all(&self.changing)?)
     }
 }
 
@@ -152,7 +168,7 @@ mod tests {
             let words = ["rev-parse", "HEAD^{tree}"];
             Call::new("git").args(words).within(tree).output().unwrap()
         };
-        assert_eq!(sum(&forest.still), sum(&again.changing));
+        assert_eq!(sum(&forest.still), sum(&again.changing.path));
         let files = Call::new("git").args(["ls-files"]).within(&forest.still).output().unwrap();
         assert_eq!(files.lines().count(), 101);
         assert_eq!(fs::read_dir(forest.still.join("target/debug/deps")).unwrap().count(), 10);
@@ -165,10 +181,11 @@ mod tests {
         let status = |tree: &Path| {
             Call::new("git").args(["status", "--short"]).within(tree).output().unwrap()
         };
-        forest.change().unwrap();
-        assert_eq!(status(&forest.changing), " M src/package000/module00/file000007.rs\n");
-        forest.change().unwrap();
-        assert_eq!(status(&forest.changing).lines().count(), 2);
+        forest.changing.change().unwrap();
+        assert_eq!(status(&forest.changing.path), " M src/package000/module00/file000007.rs\n");
+        forest.changing.change().unwrap();
+        assert_eq!(status(&forest.changing.path).lines().count(), 2);
+        assert_eq!(status(&forest.peers.path), "");
         assert_eq!(status(&forest.still), "");
         forest.fell().unwrap();
         assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 0);
