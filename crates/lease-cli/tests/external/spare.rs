@@ -27,7 +27,7 @@ fn named_by(guard: &PathBuf) -> Option<u32> {
 
 /// The processes on this machine whose script waits, or has waited, for the parameters of a run.
 fn shells() -> BTreeSet<u32> {
-    let waits = |it: &Process| contains(&it.command_line, b"lease-spare %s ready");
+    let waits = |it: &Process| contains(&it.command_line, b"lease-spare $2");
     processes().iter().filter(|it| waits(it)).map(|it| it.pid).collect()
 }
 
