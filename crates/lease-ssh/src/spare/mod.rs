@@ -18,18 +18,13 @@ mod script;
 mod waiting;
 
 use std::io;
-use std::time::Duration;
 
-use lease_core::retry::pause;
 use tokio::net::UnixStream;
 use tokio::task::JoinHandle;
 
 pub use self::ahead::Ahead;
 pub(crate) use self::post::Post;
 use crate::session::{End, Exec, Link, Mux};
-
-/// How much longer than a run its keeper thinks that it goes on, if whoever ran it does not end before.
-const KEEPER_WAITS: Duration = Duration::from_millis(5);
 
 /// The channel of a command.
 #[derive(Debug)]
@@ -60,11 +55,7 @@ impl Channel {
             Self::Opened(exec) => exec.end().await,
             Self::Ahead(Early::Waited { mux, keeper }) => {
                 let end = link.end_of(mux).await;
-                // Whoever waits for the end goes first: to open a session is work for both sides.
-                drop(tokio::spawn(async move {
-                    pause(KEEPER_WAITS).await;
-                    drop(keeper);
-                }));
+                drop(keeper);
                 end
             }
             Self::Ahead(Early::Opening(opening)) => match opening.await {
