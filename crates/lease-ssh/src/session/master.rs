@@ -34,7 +34,7 @@ const SOCKET_PATH_BYTES_MAX: usize = 103;
 /// While it starts, ssh binds a socket whose name has a dot and 16 random characters more.
 const SSH_SUFFIX_BYTES: usize = 17;
 /// How long a running connection process may take to answer on its socket.
-const ANSWER_TIME_MAX: Duration = Duration::from_secs(5);
+pub(super) const ANSWER_TIME_MAX: Duration = Duration::from_secs(5);
 /// How long it may take to end after it was asked, and again after it was killed.
 const END_TIME_MAX: Duration = Duration::from_secs(5);
 /// How much is kept of what ssh says.
@@ -153,8 +153,12 @@ impl Link {
         self.remove_socket()?;
         drop(fs::remove_file(self.files.proxy_log()));
         let persist = format!("ControlPersist={}", self.settings.persist.as_secs().max(1));
+        let cipher = self.fast_cipher().await;
+        let options = ["-o", persist.as_str()]
+            .into_iter()
+            .chain(cipher.into_iter().flat_map(|it| ["-o", it]));
         let program =
-            self.ssh().args(["-M", "-N", "-f", "-T", "-o", persist.as_str(), "--", self.lease()]);
+            self.ssh().args(["-M", "-N", "-f", "-T"]).args(options).args(["--", self.lease()]);
         let deadline = self.login_time_max();
         let (status, said) = into_background(&program, deadline).await?;
         if !status.success() {

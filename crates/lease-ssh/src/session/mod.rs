@@ -1,6 +1,7 @@
 //! One multiplexed connection to a box and the channels on it.
 
 mod channel;
+mod cipher;
 mod classify;
 mod descriptors;
 mod distance;

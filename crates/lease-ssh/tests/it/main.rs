@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a failed expectation is the test")]
 
 mod cancelling;
+mod ciphers;
 mod connection;
 mod copying;
 mod early_status;
