@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::unix::pipe::{self, Receiver, Sender};
 
-use super::mux::Mux;
+use super::mux::{Mux, Requested};
 use super::noise::Mark;
 use super::{Link, Session};
 use crate::error::{Result, SshError, shortened};
@@ -96,16 +96,21 @@ pub(crate) struct Ends3 {
 impl Session {
     /// Starts `script` with `args` as `$1` and on, under `/bin/sh` whatever the login shell is.
     pub(crate) async fn open(&self, script: &[u8], args: &[&[u8]], streams: Ends3) -> Result<Exec> {
+        self.request(script, args, streams).await?.opened().await
+    }
+
+    /// The same, without waiting for the box.
+    async fn request(&self, script: &[u8], args: &[&[u8]], streams: Ends3) -> Result<Opening> {
         let (request, place) = (request(script, args)?, self.link.clone());
-        let opened = async {
+        let requested = async {
             let (their_stdin, stdin) = streams.stdin.source()?;
             let (their_stdout, stdout) = streams.stdout.sink()?;
             let (their_stderr, stderr) = streams.stderr.sink()?;
             let ends = [their_stdin, their_stdout, their_stderr];
-            let mux = Mux::open(place.control(), &request, ends).await?;
-            Ok(Exec { stdin, stdout, stderr, mux, place })
+            let requested = Requested::from(place.control(), &request, ends).await?;
+            Ok(Opening { stdin, stdout, stderr, requested, place })
         };
-        opened.await.map_err(|error: io::Error| SshError::lost(&error))
+        requested.await.map_err(|error: io::Error| SshError::lost(&error))
     }
 
     /// Runs `script` to its end with `input` on its standard input.
@@ -142,9 +147,52 @@ impl Session {
         args: &[&[u8]],
         stdin: Stdio,
     ) -> Result<Reply> {
+        self.begin(doing, script, args, stdin).await?.opened().await?.reply().await
+    }
+
+    /// As [`Session::ask`], without waiting for the box.
+    pub(crate) async fn begin(
+        &self,
+        doing: &'static str,
+        script: &[u8],
+        args: &[&[u8]],
+        stdin: Stdio,
+    ) -> Result<Question> {
         let mark = Mark::new()?;
         let streams = Ends3 { stdin, stdout: Stdio::Piped, stderr: Stdio::Piped };
-        let mut child = self.open(&mark.before(script), args, streams).await?;
+        let opening = self.request(&mark.before(script), args, streams).await?;
+        Ok(Question { doing, mark, opening })
+    }
+}
+
+/// A script for which a session was asked for. Dropping it gives the session up.
+#[derive(Debug)]
+pub(crate) struct Question {
+    doing: &'static str,
+    mark: Mark,
+    opening: Opening,
+}
+
+impl Question {
+    /// Waits until the session is open.
+    pub(crate) async fn opened(self) -> Result<Underway> {
+        let Self { doing, mark, opening } = self;
+        Ok(Underway { doing, mark, child: opening.opened().await? })
+    }
+}
+
+/// A script whose session is open. Dropping it gives the session up.
+#[derive(Debug)]
+pub(crate) struct Underway {
+    doing: &'static str,
+    mark: Mark,
+    child: Exec,
+}
+
+impl Underway {
+    /// Waits for the script's end.
+    pub(crate) async fn reply(self) -> Result<Reply> {
+        let Self { doing, mark, mut child } = self;
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let (stdout, stderr) =
             tokio::join!(collect(stdout, STDOUT_BYTES_MAX), collect(stderr, STDERR_BYTES_MAX));
@@ -169,6 +217,24 @@ impl Session {
         let said = shortened(&stderr);
         let detail = format!("the login shell ended before the script began: {said}");
         Err(SshError::Box { doing, detail })
+    }
+}
+
+/// A script for which a session was asked for, with our ends of its streams.
+#[derive(Debug)]
+struct Opening {
+    stdin: Option<Sender>,
+    stdout: Option<Receiver>,
+    stderr: Option<Receiver>,
+    requested: Requested,
+    place: Link,
+}
+
+impl Opening {
+    async fn opened(self) -> Result<Exec> {
+        let Self { stdin, stdout, stderr, requested, place } = self;
+        let mux = requested.answer().await.map_err(|error| SshError::lost(&error))?;
+        Ok(Exec { stdin, stdout, stderr, mux, place })
     }
 }
 

@@ -10,7 +10,9 @@ mod mux;
 mod noise;
 mod stranger;
 
-pub(crate) use channel::{End, Ends3, Exec, REQUEST_BYTES_MAX, Reply, Stdio, request};
+pub(crate) use channel::{
+    End, Ends3, Exec, Question, REQUEST_BYTES_MAX, Reply, Stdio, Underway, request,
+};
 pub(crate) use descriptors::{receive, send};
 pub(crate) use distance::is_near;
 pub(crate) use master::Link;

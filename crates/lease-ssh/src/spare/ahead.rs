@@ -14,7 +14,7 @@ use super::waiting::{HEAD, Handed};
 use super::{Channel, Early};
 use crate::box_root::BoxRoot;
 use crate::files::random_text;
-use crate::run::{JobState, Mode, When, Writer, check_run, kept, kind, program, widen};
+use crate::run::{JobState, Mode, When, Writer, check_run, keeping, kept, kind, program, widen};
 use crate::session::{Requested, Session, is_near, request};
 use crate::sync::is_synced;
 
@@ -43,6 +43,15 @@ pub(crate) struct Taken {
     pub(crate) stderr: Receiver,
 }
 
+/// What the time means that it takes to open a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Timing {
+    /// How far the box is.
+    Noted,
+    /// Nothing: something else goes on.
+    Ignored,
+}
+
 impl Session {
     /// Has a session ready, or on its way, for [`Session::start_ahead`] of that run. It does not wait for the box, and is to be
     /// called before the tree is looked at, which takes every processor that a box on this machine could begin with. `None`
@@ -68,13 +77,9 @@ impl Session {
         if !is_near(self.link.files()) {
             return None;
         }
-        match self.opening(root, &program).await {
-            Ok(ahead) => ahead.begin(&job),
-            Err(error) => {
-                tracing::debug!(%error, "no session is opened beforehand");
-                None
-            }
-        }
+        let place = [root.as_str().as_bytes()];
+        // Nothing else goes on yet, so how long it takes is how far the box is.
+        self.opening(&kept(&program, When::Later), &place, Timing::Noted).await?.begin(&job)
     }
 
     async fn ask_keeper(&self, wanted: &str) -> io::Result<Option<Ahead>> {
@@ -85,23 +90,52 @@ impl Session {
         Ok(Some(Ahead { name, channel: Early::Waited { mux, keeper }, stdin, stdout, stderr }))
     }
 
-    async fn opening(&self, root: &BoxRoot, program: &[u8]) -> io::Result<Ahead> {
-        let name = random_text(24).map_err(io::Error::other)?;
-        let line = request(&kept(program, When::Later), &[root.as_str(), &name].map(str::as_bytes));
-        let line = line.map_err(io::Error::other)?;
+    /// Has a session on its way for that run while a stream goes to a box that may have nothing yet: its program comes along.
+    /// It does not wait for the box. `None` where none can be had.
+    ///
+    /// # Cancel safety
+    /// A session that was asked for is given up.
+    pub(crate) async fn open_beside(&self, (root, run): (&BoxRoot, &str)) -> Option<Ahead> {
+        let program = program(self.link.settings.log_bytes_max);
+        // Where it is kept is no matter: the stream brings it.
+        let (script, args) = (keeping(&program, When::Later), [&program[..], b""]);
+        let job = format!("{}/jobs/{run}", root.records());
+        self.opening(&script, &args, Timing::Ignored).await?.begin(&job)
+    }
+
+    /// Asks for a session by that script, whose last argument is the session's name.
+    async fn opening(&self, script: &[u8], args: &[&[u8]], timing: Timing) -> Option<Ahead> {
+        let opening = async {
+            let name = random_text(24).map_err(io::Error::other)?;
+            let line = request(script, &[args, &[name.as_bytes()]].concat());
+            self.requested(name, &line.map_err(io::Error::other)?, timing).await
+        };
+        match opening.await {
+            Ok(ahead) => Some(ahead),
+            Err(error) => {
+                tracing::debug!(%error, "no session is opened beforehand");
+                None
+            }
+        }
+    }
+
+    async fn requested(&self, name: String, line: &[u8], timing: Timing) -> io::Result<Ahead> {
         let pipe = || pipe_with(PipeFlags::CLOEXEC);
         let ((their_stdin, stdin), (stdout, their_stdout)) = (pipe()?, pipe()?);
         let (stderr, their_stderr) = pipe()?;
         widen(&stdout);
         let ends = [their_stdin, their_stdout, their_stderr];
         let began = Instant::now();
-        let asked = Requested::from(self.link.control(), &line, ends);
+        let asked = Requested::from(self.link.control(), line, ends);
         // The process that is asked is on this machine, and has answered a moment ago.
         let asked = tokio::time::timeout(HANDOVER_TIME_MAX, asked).await??;
         let place = self.link.clone();
         let opening = tokio::spawn(async move {
             let mux = asked.answer().await?;
-            place.took(began.elapsed());
+            match timing {
+                Timing::Noted => place.took(began.elapsed()),
+                Timing::Ignored => {}
+            }
             Ok(mux)
         });
         Ok(Ahead { name, channel: Early::Opening(opening), stdin, stdout, stderr })

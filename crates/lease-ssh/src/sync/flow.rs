@@ -14,7 +14,7 @@ use super::patch::{Packed, Patch};
 use super::paths::PathSet;
 use super::progress::Meter;
 use super::records::is_ours;
-use super::remote::{Ground, Remote, Survey, Times};
+use super::remote::{Ground, Reception, Remote, Survey, Times};
 use super::seed::Seeded;
 use super::stream::{Load, lead_bytes};
 use super::{Drift, Extent, Order, Plan, PlannedWrite, SyncReport, script};
@@ -23,6 +23,7 @@ use crate::error::{Result, SshError};
 use crate::files::random_text;
 use crate::run::{Belief, Mode};
 use crate::session::{REQUEST_BYTES_MAX, Reply, Session};
+use crate::spare::Ahead;
 
 /// How long it is tried when others sync the same box.
 const TURNS_TIME_MAX: Duration = Duration::from_secs(60);
@@ -101,6 +102,9 @@ pub(super) struct Flow<'a> {
     belief: Belief,
     rounds: u32,
     turns: Pace,
+    /// The run that follows, if one does, and a session for it.
+    pub(super) run: Option<&'a str>,
+    pub(super) ahead: Option<Ahead>,
     pub(super) report: SyncReport,
 }
 
@@ -135,6 +139,8 @@ impl<'a> Flow<'a> {
             belief,
             rounds: 0,
             turns,
+            run: None,
+            ahead: None,
             report,
         }
     }
@@ -274,7 +280,7 @@ impl<'a> Flow<'a> {
     /// waited for.
     async fn settle(&mut self, sending: Sending) -> Result<()> {
         loop {
-            match self.settle_once(sending).await {
+            match Box::pin(self.settle_once(sending)).await {
                 Err(SshError::Superseded) if self.turns.wait(None).await => {}
                 other => return other,
             }
@@ -287,7 +293,8 @@ impl<'a> Flow<'a> {
             it
         } else {
             let remote = Remote::new(self.session, self.root)?;
-            let asked = self.ask(&remote).await?;
+            let expects_stream = self.known.is_none() || sending != Sending::WhatDiffers;
+            let asked = self.ask(&remote, expects_stream).await?;
             (remote, asked)
         };
         if let (Some(manifest), Sending::WhatDiffers) = (&asked.held, sending) {
@@ -298,9 +305,9 @@ impl<'a> Flow<'a> {
             return Ok(());
         }
         self.known = None;
-        let Asked { survey, ours, held } = asked;
+        let Asked { survey, ours, held, reception } = asked;
         let held = held.filter(|_| sending != Sending::Everything);
-        let known = self.send((&remote, &survey), &ours, held).await?;
+        let known = self.send((&remote, reception), &survey, &ours, held).await?;
         self.order.mirror.keep(known.clone())?;
         (self.known, self.renew, self.sent) = (Some(known), false, true);
         self.belief = Belief::Kept;
@@ -308,10 +315,10 @@ impl<'a> Flow<'a> {
     }
 
     /// Asks the box what it holds.
-    async fn ask(&mut self, remote: &Remote<'_>) -> Result<Asked> {
+    async fn ask(&mut self, remote: &Remote<'_>, expects_stream: bool) -> Result<Asked> {
         let generation = self.known.as_ref().map(|it| it.generation.as_str());
         let asked = Instant::now();
-        let survey = remote.survey(generation).await?;
+        let (survey, reception) = remote.survey(generation, expects_stream).await?;
         let far = asked.elapsed() > NEAR_TIME_MAX;
         self.distance = if far { Distance::Far } else { Distance::Near };
         self.looked = Some(remote.nonce().to_owned());
@@ -326,7 +333,7 @@ impl<'a> Flow<'a> {
             Some(manifest) if !survey.drift.is_empty() => Some(self.drifted(manifest, &survey)?),
             held => held,
         };
-        Ok(Asked { survey, ours, held })
+        Ok(Asked { survey, ours, held, reception })
     }
 
     /// Says what would be done, and does nothing.
@@ -335,7 +342,7 @@ impl<'a> Flow<'a> {
         if self.order.drift == Drift::Fail {
             self.order.drift = Drift::Overwrite;
         }
-        let Asked { ours, held, .. } = self.ask(&remote).await?;
+        let Asked { ours, held, .. } = self.ask(&remote, false).await?;
         let held = held.filter(|_| self.order.extent == Extent::Difference);
         let delta = self.delta(&held.unwrap_or_default()).await?;
         let new = PathSet::new(self.order.scan.manifest().entries().map(|it| it.path.to_owned()));
@@ -409,7 +416,8 @@ impl<'a> Flow<'a> {
     /// Sends in steps what the box lacks.
     async fn send(
         &mut self,
-        (remote, survey): (&Remote<'_>, &Survey),
+        (remote, reception): (&Remote<'_>, Option<Reception>),
+        survey: &Survey,
         ours: &PathSet,
         held: Option<Manifest>,
     ) -> Result<Known> {
@@ -439,7 +447,12 @@ impl<'a> Flow<'a> {
         let meter = Meter::of(&delta, lead_bytes, self.order.progress.clone());
         let times = if first { Times::OfTheTree } else { Times::OfTheBox };
         let load = Load { delta, meter, union, distance: self.distance };
-        let (generation, written) = remote.unpack(load, survey, times).await?;
+        let opened = remote.open(reception).await?;
+        // The next session opens while the stream is on its way, and after it: a box may open one at a time.
+        if let (Some(run), None) = (self.run, &self.ahead) {
+            self.ahead = self.session.open_beside((self.root, run)).await;
+        }
+        let (generation, written) = remote.unpack(load, survey, times, opened).await?;
         self.report.removed += removed;
         self.report.sent_files += written.sent_files;
         self.report.sent_bytes += written.sent_bytes;
@@ -468,6 +481,8 @@ struct Asked {
     ours: PathSet,
     /// What they hold, if it is known of every one.
     held: Option<Manifest>,
+    /// Where a stream was expected to follow.
+    reception: Option<Reception>,
 }
 
 fn paths(manifest: &Manifest) -> PathSet {

@@ -157,11 +157,12 @@ proptest! {
             let is_list = name.ends_with("retract");
             members.push((name, if is_list { place.list(&retracted) } else { Vec::new() }));
         }
-        let mut sent = packed(&members).unwrap();
+        let mut sent = b"'' '' 'next' '' '' ''\n".to_vec();
+        sent.extend(packed(&members).unwrap());
         let whole = sent.len();
         sent.truncate(whole * arriving / 1000);
         let is_cut = sent.len() <= whole - 3 * BLOCK_BYTES;
-        let left = place.run(script::unpack(), &[NONCE, "", "", "next", "", "", ""], sent);
+        let left = place.run(script::unpack(), &[NONCE], sent);
         let sealed = fs::read(place.at("root/.lease/sync/generation")).unwrap().starts_with(b"next ");
         prop_assert_eq!(place.all("outside"), outside, "{:?}", left);
         prop_assert_eq!(sealed, left.status.success(), "{:?}", left);

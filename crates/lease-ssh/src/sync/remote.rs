@@ -1,9 +1,11 @@
 //! The steps of a large sync on the box, and the question what it holds.
 
 use std::fs::File;
+use std::io::Write as _;
 use std::path::PathBuf;
 
 use lease_tree::Written;
+use tokio::time::Instant;
 
 use super::mirror::{Look, Tools, is_token};
 use super::path_of;
@@ -14,8 +16,9 @@ use super::stream::{CHUNKS_MAX, Load, consume, packed, produce};
 use crate::box_root::BoxRoot;
 use crate::error::{Result, SshError};
 use crate::files::random_text;
+use crate::quote::quote_all;
 use crate::run::{kept_name, program};
-use crate::session::{End, Reply, Session, Stdio};
+use crate::session::{End, Question, Reply, Session, Stdio, Underway};
 
 /// What the box says about itself.
 #[derive(Debug)]
@@ -111,6 +114,15 @@ impl Survey {
     }
 }
 
+const UNPACKING: &str = "unpacking the tree";
+
+/// A session for the stream of a large change, which is on its way or open. Dropping it gives it up, and nothing is done.
+#[derive(Debug)]
+pub(super) struct Reception {
+    asked: Question,
+    stream: File,
+}
+
 /// One sync of one box.
 pub(super) struct Remote<'a> {
     session: &'a Session,
@@ -128,14 +140,35 @@ impl<'a> Remote<'a> {
         &self.nonce
     }
 
-    /// Asks the box what it holds, after a look at what commands left there.
-    pub(super) async fn survey(&self, known: Option<&str>) -> Result<Survey> {
+    /// Asks the box what it holds, after a look at what commands left there. Where a stream is expected to follow, a session
+    /// for it is opened meanwhile.
+    pub(super) async fn survey(
+        &self,
+        known: Option<&str>,
+        expects_stream: bool,
+    ) -> Result<(Survey, Option<Reception>)> {
         let doing = "asking what the box holds";
         let look = script::look();
         let known = known.unwrap_or("?").as_bytes();
         let args = [self.root.as_str().as_bytes(), known, &look, self.nonce.as_bytes()];
-        let reply = self.session.script(doing, &script::survey(), &args, &[]).await?;
-        Survey::parse(&reply.expect_success(doing)?)
+        let began = Instant::now();
+        let asked = self.session.begin(doing, &script::survey(), &args, Stdio::Null).await?;
+        // Behind the question, which a box that opens one session at a time is to answer.
+        let reception = if expects_stream { Some(self.receive().await?) } else { None };
+        let underway = asked.opened().await?;
+        self.session.link.took(began.elapsed());
+        let reply = underway.reply().await?;
+        Ok((Survey::parse(&reply.expect_success(doing)?)?, reception))
+    }
+
+    /// Asks for a session that unpacks what comes, without waiting for the box.
+    async fn receive(&self) -> Result<Reception> {
+        let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
+            .map_err(|errno| SshError::storage("opening a pipe for", ".")(errno.into()))?;
+        let args = [self.root.as_str(), &self.nonce].map(str::as_bytes);
+        let stdin = Stdio::Open(reader);
+        let asked = self.session.begin(UNPACKING, &script::unpack(), &args, stdin).await?;
+        Ok(Reception { asked, stream: File::from(writer) })
     }
 
     /// Removes what is gone from the tree; says how many paths that were.
@@ -199,8 +232,8 @@ impl<'a> Remote<'a> {
         load: Load,
         survey: &Survey,
         times: Times,
+        (underway, mut stream): (Underway, File),
     ) -> Result<(String, Written)> {
-        let doing = "unpacking the tree";
         let generation = random_text(24)?;
         let Load { delta, meter, union, distance } = load;
         let bare: &[u8] = if union.is_some() { b"bare" } else { b"" };
@@ -208,18 +241,9 @@ impl<'a> Remote<'a> {
         let tar: &[u8] = if union.is_some() { b"" } else { survey.tools.tar.as_bytes() };
         let times: &[u8] = if times == Times::OfTheTree { b"" } else { b"-m" };
         let (clock, zstd) = (survey.tools.look.clock(), if survey.zstd { "zstd" } else { "" });
-        let args = [
-            self.root.as_str().as_bytes(),
-            self.nonce.as_bytes(),
-            tar,
-            times,
-            generation.as_bytes(),
-            clock.as_bytes(),
-            bare,
-            zstd.as_bytes(),
-        ];
-        let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
-            .map_err(|errno| SshError::storage("opening a pipe for", ".")(errno.into()))?;
+        let words = [tar, times, generation.as_bytes(), clock.as_bytes(), bare, zstd.as_bytes()];
+        let mut line = quote_all(words);
+        line.push(b'\n');
         let packing = survey.zstd.then_some(distance);
         let directory = format!(".lease/sync/in.{}", self.nonce);
         // On threads of their own, which a closed pipe ends.
@@ -230,19 +254,32 @@ impl<'a> Remote<'a> {
             produce(&delta, union, (&directory, (&kept, program)), hand)
         });
         let consumed = tokio::task::spawn_blocking(move || {
-            consume(&taken, File::from(writer), packing, meter)
+            // What does not reach a session that has ended is told by how it ended.
+            match stream.write_all(&line) {
+                Ok(()) => consume(&taken, stream, packing, meter),
+                Err(error) => (Err(error), meter),
+            }
         });
-        let stdin = Stdio::Open(reader);
-        let script = script::unpack();
-        let asked = self.session.ask(doing, &script, &args, stdin);
-        let (reply, produced, consumed) = tokio::join!(asked, produced, consumed);
+        let (reply, produced, consumed) = tokio::join!(underway.reply(), produced, consumed);
         let lost = |error: tokio::task::JoinError| SshError::lost(&error);
         let (produced, (consumed, mut meter)) = (produced.map_err(lost)?, consumed.map_err(lost)?);
-        expect_word(doing, &reply?.expect_success(doing)?, b"sealed")?;
+        expect_word(UNPACKING, &reply?.expect_success(UNPACKING)?, b"sealed")?;
         let written = produced.map_err(SshError::storage("reading", "the tree"))?;
         consumed.map_err(|error| SshError::lost(&error))?;
         meter.end();
         Ok((generation, written))
+    }
+
+    /// The session of a reception, or a new one where there is none: a box may open fewer sessions than were asked for.
+    pub(super) async fn open(&self, reception: Option<Reception>) -> Result<(Underway, File)> {
+        if let Some(Reception { asked, stream }) = reception {
+            match asked.opened().await {
+                Ok(underway) => return Ok((underway, stream)),
+                Err(error) => tracing::debug!(%error, "no session was opened beforehand"),
+            }
+        }
+        let Reception { asked, stream } = self.receive().await?;
+        Ok((asked.opened().await?, stream))
     }
 
     async fn step(

@@ -1,6 +1,9 @@
-# Unpacks the tree and its records from standard input, and seals it. $1 root, $2 nonce, $3 the extractor's option, $4
+# Unpacks the tree and its records from standard input, and seals it. $1 root, $2 nonce. The rest is in the first line of
+# the input, quoted for a shell, because it is not known yet when the session is opened: $3 the extractor's option, $4
 # "-m" or "", $5 the new generation, $6 how finely `find` reads times, $7 "bare" where `clear.sh` has not run because
-# nothing is there, $8 the program that undoes the compression or "".
+# nothing is there, $8 the program that undoes the compression or "". Where the line does not come, nothing is done.
+IFS='' read -r lease_line || exit 222
+eval "set -- \"\$1\" \"\$2\" $lease_line"
 LC_ALL=C; export LC_ALL
 lease_sync=$1/.lease/sync lease_looked=$2 lease_clock=$6 lease_watch=
 cd "$1" || exit 1

@@ -85,16 +85,17 @@ impl Session {
         (root, run): (&BoxRoot, &str),
         order: Order<'_>,
         command: &Command,
-        mut ahead: Option<Ahead>,
+        ahead: Option<Ahead>,
     ) -> Result<Started> {
         let mut flow = Flow::new(self, root, order);
+        (flow.run, flow.ahead) = (Some(run), ahead);
         loop {
             let step = flow.next(command.request_bytes()).await?;
             let streams = Streams { stdin: Input::Pipe, stdout: Sink::Pipe, stderr: Sink::Pipe };
             let before = Before {
                 mode: step.mode(),
                 belief: step.belief,
-                ahead: ahead.take(),
+                ahead: flow.ahead.take(),
                 args: &step.args,
                 nonce: &step.nonce,
                 look: step.look(),
@@ -111,8 +112,8 @@ impl Session {
                 Some(Answer::Refused(why)) => {
                     drop(running);
                     flow.refused(&why).await?;
-                    if flow.trusts() {
-                        ahead = self.open_ahead((root, run)).await;
+                    if flow.trusts() && flow.ahead.is_none() {
+                        flow.ahead = self.open_ahead((root, run)).await;
                     }
                 }
                 // The session has died or the box does not keep the program, and no attempt has begun. At most the next one

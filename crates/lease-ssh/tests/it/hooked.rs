@@ -35,6 +35,22 @@ pub(crate) fn hook(it: &Box, part: &str, script: &str) {
     fs::write(path, text).unwrap();
 }
 
+/// Has `script` run before the request that takes a stream, when it is told what stream comes, once if it says `done`. Its
+/// session is opened before that. In `$line` is what it is told; the request reads it as well.
+pub(crate) fn hook_stream(it: &Box, script: &str) {
+    let pipe = it.at("stream").display().to_string();
+    let again = format!(
+        "exec 9<&0; rm -f {pipe}; mkfifo {pipe}
+{{ printf '%s\\n' \"$line\"; cat <&9; }} >{pipe} & exec <{pipe} 9<&-"
+    );
+    // What stands in no other request.
+    hook(
+        it,
+        "the stream was cut off",
+        &format!("IFS= read -r line || exit 222\n{script}\n{again}"),
+    );
+}
+
 /// A program of the box, made of shell text.
 pub(crate) fn program(it: &Box, path: &str, script: &str) {
     fs::write(it.at(path), script).unwrap();

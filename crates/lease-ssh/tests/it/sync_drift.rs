@@ -8,14 +8,12 @@ use std::time::Duration;
 use lease_ssh::{Drift, SshError};
 
 use crate::fixture::{Box, sh, text};
-use crate::hooked::{hook, hooked, program};
+use crate::hooked::{hook, hook_stream, hooked, program};
 use crate::syncing::Case;
 use crate::warm::shown;
 
 /// What stands in a request that brings a small change along.
 const PATCH: &str = "lease_mode=patch";
-/// What stands in the request that brings a large one.
-const UNPACK: &str = "the stream was cut off";
 
 fn path(names: &[&str]) -> Vec<PathBuf> {
     names.iter().map(PathBuf::from).collect()
@@ -174,7 +172,7 @@ async fn what_a_running_command_changes_during_a_large_change_is_not_lost() {
     let case = Case::on(hooked().await).await;
     case.put("a", "mine");
     case.run("first", "true").await;
-    let prepare = |edit: &str| hook(&case.it, UNPACK, &format!("done_hook; {edit}"));
+    let prepare = |edit: &str| hook_stream(&case.it, &format!("done_hook; {edit}"));
     let change = || {
         for index in 0..200 {
             case.put(&format!("many/f{index}"), &"x".repeat(1_000));

@@ -6,11 +6,8 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use lease_ssh::SshError;
 
-use crate::hooked::{hook, hooked, hooked_with, program};
+use crate::hooked::{hook, hook_stream, hooked, hooked_with, program};
 use crate::syncing::Case;
-
-/// What stands in the request that takes the stream.
-const UNPACK: &str = "the stream was cut off";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Packing {
@@ -107,7 +104,7 @@ async fn a_first_sync_that_is_cut_anywhere_is_repaired_by_the_next() {
             packing.on(&case);
             fill(&case);
             let part = case.it.at("part").display().to_string();
-            hook(&case.it, UNPACK, &format!("head -c {bytes} >{part}; exec <{part}"));
+            hook_stream(&case.it, &format!("head -c {bytes} >{part}; exec <{part}"));
             let cut = case.try_sync().await;
             assert!(matches!(cut, Err(SshError::Box { .. })), "{packing:?} {bytes}: {cut:?}");
             fs::remove_file(case.it.at("hook")).unwrap();
@@ -122,6 +119,73 @@ async fn a_first_sync_that_is_cut_anywhere_is_repaired_by_the_next() {
             case.it.end().await;
         }
     }
+}
+
+#[tokio::test]
+async fn a_session_that_is_not_told_what_comes_does_nothing() {
+    for bytes in [0, 20] {
+        let case = Case::on(hooked().await).await;
+        fill(&case);
+        let part = case.it.at("part").display().to_string();
+        hook(&case.it, "the stream was cut off", &format!("head -c {bytes} >{part}; exec <{part}"));
+        let cut = case.try_sync().await;
+        assert!(matches!(cut, Err(SshError::Box { .. })), "{bytes}: {cut:?}");
+        fs::remove_file(case.it.at("hook")).unwrap();
+        assert_eq!(fs::read_dir(case.on_box("")).unwrap().count(), 0);
+        let report = case.sync().await;
+        assert_eq!((report.sent_files, report.repaired), (31, false));
+        case.is_there();
+        case.it.end().await;
+    }
+}
+
+#[tokio::test]
+async fn the_session_of_a_first_run_is_opened_beside_the_stream() {
+    let case = Case::on(hooked_with("LogLevel DEBUG1").await).await;
+    fill(&case);
+    let opened = case.it.at("opened").display().to_string();
+    // The stream is not taken before the other session is there.
+    let script = format!(
+        "case $SSH_ORIGINAL_COMMAND in
+*'the stream was cut off'*)
+  count=0
+  while [ ! -e {opened} ]; do count=$((count + 1)); [ $count -lt 1000 ] || exit 1; sleep 0.01; done ;;
+*'lease_mode= '*) : >{opened} ;;
+esac"
+    );
+    hook(&case.it, "", &script);
+    let before = case.channels();
+    let (report, ran) = case.run("r", "cat d0/f0 | wc -c").await;
+    assert_eq!((report.sent_files, ran.code()), (31, 0));
+    assert_eq!(case.channels() - before, 3);
+    case.it.end().await;
+}
+
+#[tokio::test]
+async fn a_first_run_whose_session_is_lost_beside_the_stream_runs_once() {
+    let case = Case::on(hooked().await).await;
+    fill(&case);
+    hook(&case.it, "lease_mode= ", "exit 1");
+    let (report, ran) = case.run("r", "echo x >>log; cat log").await;
+    assert_eq!((report.sent_files, ran.code()), (31, 0));
+    case.has("log", "x\n");
+    case.it.end().await;
+}
+
+#[tokio::test]
+async fn a_box_that_opens_one_session_at_a_time_is_synced_all_the_same() {
+    let case = Case::on(hooked_with("MaxSessions 1").await).await;
+    fill(&case);
+    let report = case.sync().await;
+    assert_eq!((report.sent_files, report.repaired), (31, false));
+    case.is_there();
+    case.remove("d1/f1");
+    fill(&case);
+    case.sync().await;
+    case.is_there();
+    let (report, ran) = case.run("r", "cat d0/f0 | wc -c").await;
+    assert_eq!((report.sent_files, ran.code()), (0, 0));
+    case.it.end().await;
 }
 
 #[tokio::test]
@@ -141,7 +205,7 @@ async fn a_box_with_files_of_its_own_is_not_taken_for_an_empty_one() {
     let other = Case::on(hooked().await).await;
     other.put("mine", "one");
     let own = other.on_box("mine").display().to_string();
-    hook(&other.it, UNPACK, &format!("mkdir -p {own}; echo own >{own}/file"));
+    hook_stream(&other.it, &format!("mkdir -p {own}; echo own >{own}/file"));
     let blocked = other.try_sync().await.unwrap_err();
     assert!(matches!(blocked, SshError::Blocked { .. }), "{blocked:?}");
     other.has("mine/file", "own\n");
