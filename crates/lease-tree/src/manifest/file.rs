@@ -1,8 +1,8 @@
 //! A manifest in a file: whole or not at all.
 
 use std::fs::{self, File};
-use std::io::{Read, Write as _};
-use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use super::records::Records;
@@ -19,21 +19,7 @@ pub(super) fn load(path: &Path) -> Option<Records> {
     }
     let file = File::open(path).ok()?;
     let bytes = file.metadata().ok()?.len();
-    reading::read(bytes.min(FILE_BYTES_MAX), |at| Onwards { file: &file, at })
-}
-
-/// A file from an offset on, which several can read at once.
-struct Onwards<'a> {
-    file: &'a File,
-    at: u64,
-}
-
-impl Read for Onwards<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let read = self.file.read_at(buffer, self.at)?;
-        self.at += read as u64;
-        Ok(read)
-    }
+    reading::read(file, bytes.min(FILE_BYTES_MAX))
 }
 
 pub(super) fn save(records: &Records, path: &Path) -> Result<()> {

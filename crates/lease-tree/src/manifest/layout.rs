@@ -1,7 +1,4 @@
-//! The layout of a manifest's file: a head, and behind it two parts that can be read at once.
-//!
-//! The head is a magic word, a version, where the second part begins, and a hash of each. The second part is the records,
-//! the first is everything else.
+//! The layout of a manifest's file: a magic word, a version, a hash of the rest, and the arrays one after the other.
 //!
 //! All numbers are little-endian. The order of the arrays is that of [`encode`]. There is one version at a time: a file
 //! of another one is no manifest, and the next sync makes a new one.
@@ -9,47 +6,12 @@
 use super::records::{Records, Rules};
 use crate::stat::Stat;
 
-const MAGIC: &[u8; 8] = b"leasetre";
-const VERSION: u32 = 2;
-pub(super) const SUM_BYTES: usize = 32;
-pub(super) const HEAD_BYTES: usize = 8 + 4 + 8 + 2 * SUM_BYTES;
+pub(super) const MAGIC: &[u8; 8] = b"leasetre";
+pub(super) const VERSION: u32 = 1;
+pub(super) const HEAD_BYTES: usize = 8 + 4 + 32;
 pub(super) const STAT_BYTES: usize = 44;
 pub(super) const RECORD_BYTES: usize = 4 + 1 + 1 + STAT_BYTES + 32;
 pub(super) const DIRECTORY_BYTES: usize = 4 + 1 + STAT_BYTES + 4 + 4 + 4;
-
-/// What stands before everything else.
-#[derive(Debug)]
-pub(super) struct Head {
-    /// Where the second part begins in the file.
-    pub(super) records_at: u64,
-    /// The hashes of both parts.
-    pub(super) sums: [[u8; SUM_BYTES]; 2],
-}
-
-impl Head {
-    /// The head of a file whose parts have a right length and any content.
-    fn of(file: &[u8], records_at: usize) -> Self {
-        let sum = |part: &[u8]| *blake3::hash(part).as_bytes();
-        let (front, records) = file.split_at(records_at);
-        let front = front.get(HEAD_BYTES..).unwrap_or_default();
-        Self { records_at: records_at as u64, sums: [sum(front), sum(records)] }
-    }
-
-    /// `None` when it is none of this version.
-    pub(super) fn read(bytes: &[u8; HEAD_BYTES]) -> Option<Self> {
-        let rest = bytes.strip_prefix(MAGIC)?.strip_prefix(&VERSION.to_le_bytes())?;
-        let (records_at, sums) = rest.split_first_chunk()?;
-        let (front, records) = sums.split_first_chunk()?;
-        let sums = [*front, *records.first_chunk()?];
-        Some(Self { records_at: u64::from_le_bytes(*records_at), sums })
-    }
-
-    fn write(&self, file: &mut [u8]) {
-        let numbers = [&MAGIC[..], &VERSION.to_le_bytes(), &self.records_at.to_le_bytes()];
-        let head = [&numbers.concat()[..], self.sums.as_flattened()].concat();
-        file[..HEAD_BYTES].copy_from_slice(&head);
-    }
-}
 
 pub(super) fn encode(all: &Records) -> Vec<u8> {
     let size = HEAD_BYTES
@@ -75,7 +37,6 @@ pub(super) fn encode(all: &Records) -> Vec<u8> {
         out.u32(it.parent);
         out.u32(it.repository);
     }
-    let records_at = out.0.len();
     out.length(all.records.len());
     for it in all.records.iter() {
         out.u32(it.path.end);
@@ -85,7 +46,10 @@ pub(super) fn encode(all: &Records) -> Vec<u8> {
         out.0.extend_from_slice(&it.content.map_or([0; 32], |it| it.0));
     }
     let mut file = out.0;
-    Head::of(&file, records_at).write(&mut file);
+    let sum = blake3::hash(&file[HEAD_BYTES..]);
+    file[..8].copy_from_slice(MAGIC);
+    file[8..12].copy_from_slice(&VERSION.to_le_bytes());
+    file[12..HEAD_BYTES].copy_from_slice(sum.as_bytes());
     file
 }
 
@@ -159,9 +123,9 @@ mod tests {
     use super::*;
     use crate::stat::Began;
 
-    fn decode(file: &[u8]) -> Option<Records> {
-        let from = |at| file.get(usize::try_from(at).unwrap()..).unwrap_or_default();
-        reading::read(file.len() as u64, from)
+    fn decode(mut file: &[u8]) -> Option<Records> {
+        let bytes = file.len() as u64;
+        reading::read(&mut file, bytes)
     }
 
     fn held(names: &[Vec<u8>]) -> Records {
@@ -230,8 +194,8 @@ mod tests {
                 let at = HEAD_BYTES + at.index(file.len() - HEAD_BYTES);
                 file[at] ^= flip;
             }
-            let head = Head::read(file.first_chunk().unwrap()).unwrap();
-            Head::of(&file, usize::try_from(head.records_at).unwrap()).write(&mut file);
+            let sum = blake3::hash(&file[HEAD_BYTES..]);
+            file[12..HEAD_BYTES].copy_from_slice(sum.as_bytes());
             if let Some(records) = decode(&file) {
                 let manifest = Manifest(records.into());
                 let entries = manifest.entries().filter(|it| manifest.get(it.path).is_some()).count();

@@ -1,70 +1,36 @@
 //! Reading a manifest's file piece by piece.
 //!
 //! The file is never in memory as a whole: each piece is hashed and taken apart while the processor has it at hand, and
-//! the next one takes its place. Fresh memory for the whole would cost more than all the rest of it. A long file is read by
-//! two threads: nothing else can be done until it is known.
+//! the next one takes its place. Fresh memory for the whole would cost more than all the rest of it.
 
 use std::io::Read;
 use std::sync::Arc;
-use std::thread;
 
-use super::layout::{DIRECTORY_BYTES, HEAD_BYTES, Head, RECORD_BYTES, STAT_BYTES, SUM_BYTES};
+use super::Content;
+use super::layout::{DIRECTORY_BYTES, HEAD_BYTES, MAGIC, RECORD_BYTES, STAT_BYTES, VERSION};
 use super::records::{
     Directory, DirectoryState, LookHow, Record, Records, Repository, Rules, Slot, Span, Stamp,
 };
-use super::{Content, Shared};
 use crate::stat::{Began, Stat};
 
 /// How much is read at once: more would not fit where the processor has it at hand.
 const PIECE_BYTES: usize = 64 * 1024;
-/// From how many bytes on a second thread costs less than it saves.
-const BESIDE_BYTES_MIN: u64 = 256 * 1024;
 
-/// Reads a manifest from a file of that size, which `from` gives from an offset on. `None` when it is damaged, of another
-/// version or of another size.
+/// Reads a manifest from a file of that size. `None` when it is damaged, of another version or of another size.
 ///
 /// Whatever the file holds, this neither panics nor takes more memory than a few times its size.
-pub(super) fn read<R: Read>(bytes: u64, from: impl Fn(u64) -> R + Sync) -> Option<Records> {
+pub(super) fn read(mut file: impl Read, bytes: u64) -> Option<Records> {
     let mut head = [0; HEAD_BYTES];
-    from(0).read_exact(&mut head).ok()?;
-    let Head { records_at, sums } = Head::read(&head)?;
-    let front_bytes = records_at.checked_sub(HEAD_BYTES as u64)?;
-    let records_bytes = bytes.checked_sub(records_at)?;
-    let front = || part(from(HEAD_BYTES as u64), front_bytes, &sums[0], front);
-    let records = || {
-        let mut file = from(records_at);
-        let records = part(&mut file, records_bytes, &sums[1], records)?;
-        // Whoever made it longer was not us.
-        let is_over = file.read(&mut [0]).is_ok_and(|it| it == 0);
-        is_over.then_some(records)
-    };
-    let (front, records) = if bytes < BESIDE_BYTES_MIN {
-        (front(), records())
-    } else {
-        thread::scope(|scope| {
-            let front = scope.spawn(front);
-            let records = records();
-            (front.join().ok().flatten(), records)
-        })
-    };
-    let all = Records { records: records?, ..front? };
-    all.is_ordered().then_some(all)
+    file.read_exact(&mut head).ok()?;
+    if &head[..8] != MAGIC || head[8..12] != VERSION.to_le_bytes() {
+        return None;
+    }
+    let mut input = Input::of(file, bytes.checked_sub(HEAD_BYTES as u64)?);
+    let records = records(&mut input)?;
+    (input.ends_with(&head[12..]) && records.is_ordered()).then_some(records)
 }
 
-/// Takes a part of the file apart, all of which has to be taken, and to have this hash.
-fn part<R: Read, T>(
-    file: R,
-    bytes: u64,
-    sum: &[u8; SUM_BYTES],
-    take: impl FnOnce(&mut Input<R>) -> Option<T>,
-) -> Option<T> {
-    let mut input = Input::of(file, bytes);
-    let taken = take(&mut input)?;
-    input.ends_with(sum).then_some(taken)
-}
-
-/// Everything but the records.
-fn front(input: &mut Input<impl Read>) -> Option<Records> {
+fn records(input: &mut Input<impl Read>) -> Option<Records> {
     let known = input.u8()? == 1;
     let (before, dev) = (input.i64()?, input.u64()?);
     let began = Began { before: known.then_some(before), dev };
@@ -87,14 +53,9 @@ fn front(input: &mut Input<impl Read>) -> Option<Records> {
         (path, first) = (directory.path.end, directory.end);
         directories.push(directory);
     }
-    let (directories, records) = (directories.into(), Shared::default());
-    Some(Records { began, rules, directories, records, directory_paths, paths })
-}
-
-fn records(input: &mut Input<impl Read>) -> Option<Shared<Record>> {
+    let mut path = 0;
     let count = input.count(RECORD_BYTES)?;
     let mut records = Vec::with_capacity(count);
-    let mut path = 0;
     for _ in 0..count {
         let mut it = Fields(input.piece::<RECORD_BYTES>()?);
         let end = it.u32()?;
@@ -109,7 +70,8 @@ fn records(input: &mut Input<impl Read>) -> Option<Shared<Record>> {
         path = end;
         records.push(record);
     }
-    Some(records.into())
+    let (directories, records) = (directories.into(), records.into());
+    Some(Records { began, rules, directories, records, directory_paths, paths })
 }
 
 fn rules(input: &mut Input<impl Read>) -> Option<Rules> {
@@ -224,10 +186,11 @@ impl<R: Read> Input<R> {
         Some(bytes)
     }
 
-    /// Whether all was taken, and this is the hash of it.
-    fn ends_with(self, sum: &[u8; SUM_BYTES]) -> bool {
+    /// Whether all was taken, the file ends here, and this is the hash of it.
+    fn ends_with(mut self, sum: &[u8]) -> bool {
         let is_taken = self.left == 0 && self.start == self.end;
-        is_taken && self.hasher.finalize().as_bytes() == sum
+        let is_over = self.file.read(&mut self.piece[..1]).is_ok_and(|it| it == 0);
+        is_taken && is_over && self.hasher.finalize().as_bytes() == sum
     }
 }
 
@@ -287,14 +250,6 @@ mod tests {
         }
     }
 
-    fn whole(file: &[u8], bytes: u64) -> Option<Records> {
-        in_drips(file, bytes, usize::MAX)
-    }
-
-    fn in_drips(file: &[u8], bytes: u64, step: usize) -> Option<Records> {
-        read(bytes, |at| Drip(file.get(usize::try_from(at).unwrap()..).unwrap_or_default(), step))
-    }
-
     /// A manifest of so many files, whose paths have many lengths.
     fn records(count: usize) -> Records {
         let held = (0..count).map(|at| Held {
@@ -311,53 +266,50 @@ mod tests {
     fn a_manifest_of_many_pieces_is_read_however_the_file_gives_it() {
         let records = records(5000);
         let file = encode(&records);
-        let bytes = file.len() as u64;
-        assert!(bytes > BESIDE_BYTES_MIN && records.paths.len() > 2 * PIECE_BYTES);
+        assert!(file.len() > 8 * PIECE_BYTES && records.paths.len() > 2 * PIECE_BYTES);
         for step in [1000, 4096, PIECE_BYTES - 1, PIECE_BYTES, usize::MAX] {
-            let found = in_drips(&file, bytes, step);
+            let found = read(Drip(&file, step), file.len() as u64);
             assert!(found.as_ref() == Some(&records), "{step} bytes at a time: another manifest");
         }
     }
 
     #[test]
     fn damage_in_any_piece_is_found() {
-        for count in [300, 2000, 6000] {
-            let file = encode(&records(count));
-            let last = [file.len() - 1];
-            for at in (0..file.len()).step_by(PIECE_BYTES / 3).chain(0..HEAD_BYTES).chain(last) {
-                let mut damaged = file.clone();
-                damaged[at] ^= 1;
-                assert!(whole(&damaged, file.len() as u64).is_none(), "{count}: the byte {at}");
-            }
+        let file = encode(&records(2000));
+        for at in (HEAD_BYTES..file.len()).step_by(PIECE_BYTES / 3).chain([file.len() - 1]) {
+            let mut damaged = file.clone();
+            damaged[at] ^= 1;
+            assert!(read(&damaged[..], file.len() as u64).is_none(), "the byte {at}");
         }
     }
 
     #[test]
     fn a_file_of_another_size_than_was_said_is_no_manifest() {
-        for count in [0, 10, 5000] {
+        for count in [0, 10, 2000] {
             let file = encode(&records(count));
             let bytes = file.len() as u64;
-            assert!(whole(&file, bytes).is_some());
+            assert!(read(&file[..], bytes).is_some());
             for other in [0, HEAD_BYTES as u64, bytes - 1, bytes + 1, bytes * 2, u64::MAX] {
-                assert!(whole(&file, other).is_none(), "{count} files, {other} for {bytes} bytes");
+                assert!(
+                    read(&file[..], other).is_none(),
+                    "{count} files, {other} for {bytes} bytes"
+                );
             }
             let longer = [&file[..], b"\0"].concat();
-            assert!(whole(&longer, bytes).is_none() && whole(&longer, bytes + 1).is_none());
-            assert!(whole(&file[..file.len() - 1], bytes).is_none());
+            assert!(read(&longer[..], bytes).is_none() && read(&longer[..], bytes + 1).is_none());
+            assert!(read(&file[..file.len() - 1], bytes).is_none());
         }
     }
 
     #[test]
     fn a_length_that_the_file_has_no_room_for_takes_no_memory() {
         let file = encode(&records(3));
-        // The length of the paths of directories, behind `began` and the rules that are not there; and the records' number.
-        let paths_at = HEAD_BYTES + 1 + 8 + 8 + 1;
-        for at in [paths_at, file.len() - 3 * RECORD_BYTES - 8] {
-            for length in [u64::MAX, u64::MAX / 2, 1 << 40, file.len() as u64] {
-                let mut file = file.clone();
-                file[at..at + 8].copy_from_slice(&length.to_le_bytes());
-                assert!(whole(&file, file.len() as u64).is_none());
-            }
+        // The length of the paths of directories, behind `began` and the rules that are not there.
+        let at = HEAD_BYTES + 1 + 8 + 8 + 1;
+        for length in [u64::MAX, u64::MAX / 2, 1 << 40, file.len() as u64] {
+            let mut file = file.clone();
+            file[at..at + 8].copy_from_slice(&length.to_le_bytes());
+            assert!(read(&file[..], file.len() as u64).is_none());
         }
     }
 }
