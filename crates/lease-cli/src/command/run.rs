@@ -283,10 +283,9 @@ impl Work<'_> {
         recorder: &Recorder,
     ) -> Result<Ended, Failure> {
         // A box that was never synced has no directories inside.
-        let directory = (!self.args.no_sync).then(|| self.place.directory.clone()).flatten();
-        let directory = directory.as_deref();
-        let mut task = Task { argv: &self.args.command, directory, started: None };
         let place = (!self.args.no_sync).then_some(&self.place);
+        let directory = place.and_then(|it| it.directory.as_deref());
+        let mut task = Task { argv: &self.args.command, directory, started: None };
         let mut run = None;
         if !self.args.detach && !self.args.tty {
             with(recorder, |it| run = Some(it.id().to_owned()));
@@ -336,9 +335,10 @@ impl Work<'_> {
             with(recorder, |it| it.phases().sync_ms = Some(millis(began.elapsed())));
         }
         let began = Instant::now();
-        let result = execute(self.context, &attached, task, recorder, &mut self.interrupts).await;
+        let ran = execute(self.context, &attached, task, recorder, &mut self.interrupts);
+        let ran = Box::pin(ran).await;
         with(recorder, |it| it.phases().run_ms = Some(millis(began.elapsed())));
-        result
+        ran
     }
 
     /// How long the tree was looked at, before there was a box and after.

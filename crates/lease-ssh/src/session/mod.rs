@@ -14,7 +14,7 @@ pub(crate) use channel::{
     End, Ends3, Exec, Question, REQUEST_BYTES_MAX, Reply, Stdio, Underway, request,
 };
 pub(crate) use descriptors::{receive, send};
-pub(crate) use distance::is_near;
+pub(crate) use distance::{is_near, pays_ahead};
 pub(crate) use master::Link;
 pub(crate) use mux::{Mux, Requested};
 pub(crate) use noise::Mark;

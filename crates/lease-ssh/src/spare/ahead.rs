@@ -15,7 +15,7 @@ use super::{Channel, Early};
 use crate::box_root::BoxRoot;
 use crate::files::random_text;
 use crate::run::{JobState, Mode, When, Writer, check_run, keeping, kept, kind, program, widen};
-use crate::session::{Requested, Session, is_near, request};
+use crate::session::{Requested, Session, is_near, pays_ahead, request};
 use crate::sync::is_synced;
 
 /// What is written to a session at the most: its shell reads byte after byte, and a pipe takes so much at once.
@@ -55,12 +55,23 @@ enum Timing {
 impl Session {
     /// Has a session ready, or on its way, for [`Session::start_ahead`] of that run. It does not wait for the box, and is to be
     /// called before the tree is looked at, which takes every processor that a box on this machine could begin with. `None`
-    /// where the box has never been synced from here, where none can be had, and on a box that is not near unless one waits
-    /// there: what comes on a new session's standard input takes a round trip more than what comes in a request.
+    /// where the box has never been synced from here, where none can be had, and, unless one waits there, on a box that is not
+    /// near while the look at the tree takes less than a round trip: what comes on a new session's standard input takes a round
+    /// trip more than what comes in a request.
     ///
     /// # Cancel safety
     /// A session that was asked for is given up.
-    pub async fn open_ahead(&self, (root, run): (&BoxRoot, &str)) -> Option<Ahead> {
+    pub async fn open_ahead(&self, place: (&BoxRoot, &str)) -> Option<Ahead> {
+        self.open_if(pays_ahead(self.link.files()), place).await
+    }
+
+    /// The same where the tree was looked at already, so that nothing goes on beside it.
+    pub(crate) async fn open_behind(&self, place: (&BoxRoot, &str)) -> Option<Ahead> {
+        self.open_if(is_near(self.link.files()), place).await
+    }
+
+    /// A session that waits or, if that pays, one that is opened.
+    async fn open_if(&self, pays: bool, (root, run): (&BoxRoot, &str)) -> Option<Ahead> {
         if check_run(run).is_err() || !is_synced(self.link.files()) {
             return None;
         }
@@ -74,11 +85,11 @@ impl Session {
                 other => tracing::debug!(?other, "no session waits"),
             }
         }
-        if !is_near(self.link.files()) {
+        if !pays {
             return None;
         }
         let place = [root.as_str().as_bytes()];
-        // Nothing else goes on yet, so how long it takes is how far the box is.
+        // What else goes on takes little of a long way, and on a short one nothing does yet.
         self.opening(&kept(&program, When::Later), &place, Timing::Noted).await?.begin(&job)
     }
 

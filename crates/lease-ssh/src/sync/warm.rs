@@ -69,7 +69,7 @@ impl Session {
         order: Order<'_>,
         command: &Command,
     ) -> Result<Started> {
-        let ahead = self.open_ahead((root, run)).await;
+        let ahead = self.open_behind((root, run)).await;
         self.start_ahead((root, run), order, command, ahead).await
     }
 
@@ -87,6 +87,7 @@ impl Session {
         command: &Command,
         ahead: Option<Ahead>,
     ) -> Result<Started> {
+        self.link.looked(order.scan.took());
         let mut flow = Flow::new(self, root, order);
         (flow.run, flow.ahead) = (Some(run), ahead);
         loop {
@@ -113,7 +114,7 @@ impl Session {
                     drop(running);
                     flow.refused(&why).await?;
                     if flow.trusts() && flow.ahead.is_none() {
-                        flow.ahead = self.open_ahead((root, run)).await;
+                        flow.ahead = self.open_behind((root, run)).await;
                     }
                 }
                 // The session has died or the box does not keep the program, and no attempt has begun. At most the next one

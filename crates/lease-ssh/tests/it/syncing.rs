@@ -32,9 +32,11 @@ impl Case {
         Self { it, session, tree }
     }
 
-    /// Has the next run take the box for one that is not near.
+    /// Has the next run take the box for one that is not near, and its look at the tree for a short one.
     pub(crate) fn far(&self) {
-        drop(fs::remove_file(self.it.at("keys").join(LEASE).join("near")));
+        for name in ["near", "look"] {
+            drop(fs::remove_file(self.it.at("keys").join(LEASE).join(name)));
+        }
     }
 
     pub(crate) fn put(&self, path: &str, content: &str) {

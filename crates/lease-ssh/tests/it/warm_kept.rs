@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use lease_ssh::{Command, Drift};
 
-use crate::fixture::{sh, text};
+use crate::fixture::{LEASE, sh, text};
 use crate::hooked::{hook, hooked};
 use crate::syncing::Case;
 use crate::warm::shown;
@@ -58,6 +58,40 @@ async fn after_the_first_run_a_request_does_not_bring_the_program_along() {
         let changed = case.lengths();
         assert!(changed.len() == 1 && change.contains(&changed[0]), "{run}: {changed:?}");
     }
+    case.it.end().await;
+}
+
+#[tokio::test]
+async fn a_look_that_takes_longer_than_the_way_goes_on_beside_the_opening() {
+    let case = case().await;
+    case.put("a", "one");
+    case.run("first", "true").await;
+    let noted = |name: &str| case.it.at("keys").join(LEASE).join(name);
+    let microseconds = |name: &str| fs::read_to_string(noted(name)).unwrap().parse::<u64>();
+    assert!(microseconds("way").unwrap() > 0 && microseconds("look").unwrap() > 0);
+    for (near, look, is_opened) in [
+        (false, "49000", false),
+        (false, "51000", false),
+        (false, "90000", true),
+        (true, "1", true),
+    ] {
+        case.far();
+        if near {
+            fs::write(noted("near"), "").unwrap();
+        }
+        fs::write(noted("way"), "50000").unwrap();
+        fs::write(noted("look"), look).unwrap();
+        let ahead = case.session.open_ahead((&case.it.root, "next")).await;
+        assert_eq!(ahead.is_some(), is_opened, "{look}");
+    }
+    for damaged in ["", "x", "-1", "99999999999999999999999"] {
+        case.far();
+        fs::write(noted("look"), damaged).unwrap();
+        assert!(case.session.open_ahead((&case.it.root, "next")).await.is_none(), "{damaged}");
+    }
+    let (_, ran) = case.run("next", "cat a").await;
+    assert_eq!(text(&ran.stdout), "one");
+    assert!(microseconds("look").unwrap() > 0, "what is damaged is written anew");
     case.it.end().await;
 }
 

@@ -9,8 +9,10 @@ use std::fs::File;
 use std::os::fd::AsFd as _;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use lease_core::time::Timestamp;
+use tokio::time::Instant;
 
 use crate::error::{Result, TreeError};
 use crate::list::{open_root, rules};
@@ -41,6 +43,7 @@ pub struct Scan {
     source: Source,
     listing: Listing,
     unlisted: Vec<Skipped>,
+    took: Duration,
 }
 
 impl Scan {
@@ -59,6 +62,11 @@ impl Scan {
     /// How the list was made.
     pub fn listing(&self) -> Listing {
         self.listing
+    }
+
+    /// How long it took.
+    pub fn took(&self) -> Duration {
+        self.took
     }
 
     /// What belongs to the tree by its list and is not sent, sorted by path.
@@ -87,6 +95,7 @@ impl Scan {
 /// # Cancel safety
 /// It changes nothing. When it is dropped, threads that are looking finish in the background.
 pub async fn scan(tree: &Tree, previous: Option<&Manifest>, now: Timestamp) -> Result<Scan> {
+    let clock = Instant::now();
     let root = Arc::new(open_root(&tree.root)?);
     let began = Began::at(now.as_millis(), root.as_fd());
     let eye = Eye { tree, root, began };
@@ -95,12 +104,13 @@ pub async fn scan(tree: &Tree, previous: Option<&Manifest>, now: Timestamp) -> R
         && rules.inputs == rules::inputs(tree)
         && let Some((manifest, listing)) = changes::changes(&eye, previous).await?
     {
-        let root = tree.root.clone();
-        return Ok(Scan { root, manifest, source: Source::Git, listing, unlisted: Vec::new() });
+        let (root, source, unlisted) = (tree.root.clone(), Source::Git, Vec::new());
+        return Ok(Scan { root, manifest, source, listing, unlisted, took: clock.elapsed() });
     }
     let (records, source, unlisted) = everything::everything(&eye, previous).await?;
     let manifest = Manifest(Arc::new(records));
-    Ok(Scan { root: tree.root.clone(), manifest, source, listing: Listing::Anew, unlisted })
+    let (root, listing) = (tree.root.clone(), Listing::Anew);
+    Ok(Scan { root, manifest, source, listing, unlisted, took: clock.elapsed() })
 }
 
 /// The tree that is looked at, and when.
