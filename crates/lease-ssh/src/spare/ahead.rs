@@ -14,6 +14,7 @@ use super::waiting::{HEAD, Handed};
 use super::{Channel, Early};
 use crate::box_root::BoxRoot;
 use crate::files::random_text;
+use crate::keys::LeaseFiles;
 use crate::run::{JobState, Mode, When, Writer, check_run, keeping, kept, kind, program, widen};
 use crate::session::{Requested, Session, is_near, pays_ahead, request};
 use crate::sync::is_synced;
@@ -62,16 +63,20 @@ impl Session {
     /// # Cancel safety
     /// A session that was asked for is given up.
     pub async fn open_ahead(&self, place: (&BoxRoot, &str)) -> Option<Ahead> {
-        self.open_if(pays_ahead(self.link.files()), place).await
+        self.open_if(pays_ahead, place).await
     }
 
     /// The same where the tree was looked at already, so that nothing goes on beside it.
     pub(crate) async fn open_behind(&self, place: (&BoxRoot, &str)) -> Option<Ahead> {
-        self.open_if(is_near(self.link.files()), place).await
+        self.open_if(is_near, place).await
     }
 
     /// A session that waits or, if that pays, one that is opened.
-    async fn open_if(&self, pays: bool, (root, run): (&BoxRoot, &str)) -> Option<Ahead> {
+    async fn open_if(
+        &self,
+        pays: fn(&LeaseFiles) -> bool,
+        (root, run): (&BoxRoot, &str),
+    ) -> Option<Ahead> {
         if check_run(run).is_err() || !is_synced(self.link.files()) {
             return None;
         }
@@ -85,7 +90,7 @@ impl Session {
                 other => tracing::debug!(?other, "no session waits"),
             }
         }
-        if !pays {
+        if !pays(self.link.files()) {
             return None;
         }
         let place = [root.as_str().as_bytes()];

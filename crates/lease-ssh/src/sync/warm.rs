@@ -87,7 +87,10 @@ impl Session {
         command: &Command,
         ahead: Option<Ahead>,
     ) -> Result<Started> {
-        self.link.looked(order.scan.took());
+        // The first look reads every file, and says nothing about the next.
+        if order.mirror.known.is_some() {
+            self.link.looked(order.scan.took());
+        }
         let mut flow = Flow::new(self, root, order);
         (flow.run, flow.ahead) = (Some(run), ahead);
         loop {

@@ -140,17 +140,24 @@ async fn a_session_that_is_not_told_what_comes_does_nothing() {
 }
 
 #[tokio::test]
-async fn the_session_of_a_first_run_is_opened_beside_the_stream() {
+async fn each_session_of_a_first_run_is_opened_beside_the_one_before() {
     let case = Case::on(hooked_with("LogLevel DEBUG1").await).await;
     fill(&case);
-    let opened = case.it.at("opened").display().to_string();
-    // The stream is not taken before the other session is there.
+    let at = |name: &str| case.it.at(name).display().to_string();
+    // The question is not answered before the session for the stream is there, and the stream is not taken before that for
+    // the command is.
+    let wait = |path: &str| {
+        format!(
+            "count=0; while [ ! -e {path} ]; do count=$((count + 1)); [ $count -lt 1000 ] || exit 1; sleep 0.01; done"
+        )
+    };
+    let (second, third) = (at("second"), at("third"));
+    let (answers, takes) = (wait(&second), wait(&third));
     let script = format!(
         "case $SSH_ORIGINAL_COMMAND in
-*'the stream was cut off'*)
-  count=0
-  while [ ! -e {opened} ]; do count=$((count + 1)); [ $count -lt 1000 ] || exit 1; sleep 0.01; done ;;
-*'lease_mode= '*) : >{opened} ;;
+*'lease-survey-1'*) {answers} ;;
+*'the stream was cut off'*) : >{second}; {takes} ;;
+*'lease_mode= '*) : >{third} ;;
 esac"
     );
     hook(&case.it, "", &script);

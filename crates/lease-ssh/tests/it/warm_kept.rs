@@ -68,6 +68,8 @@ async fn a_look_that_takes_longer_than_the_way_goes_on_beside_the_opening() {
     case.run("first", "true").await;
     let noted = |name: &str| case.it.at("keys").join(LEASE).join(name);
     let microseconds = |name: &str| fs::read_to_string(noted(name)).unwrap().parse::<u64>();
+    assert!(!noted("look").exists(), "the first look is a long one");
+    case.run("second", "true").await;
     assert!(microseconds("way").unwrap() > 0 && microseconds("look").unwrap() > 0);
     for (near, look, is_opened) in [
         (false, "49000", false),

@@ -276,7 +276,8 @@ mod tests {
     #[test]
     fn damage_in_any_piece_is_found() {
         let file = encode(&records(2000));
-        for at in (HEAD_BYTES..file.len()).step_by(PIECE_BYTES / 3).chain([file.len() - 1]) {
+        let last = [file.len() - 1];
+        for at in (0..file.len()).step_by(PIECE_BYTES / 3).chain(0..HEAD_BYTES).chain(last) {
             let mut damaged = file.clone();
             damaged[at] ^= 1;
             assert!(read(&damaged[..], file.len() as u64).is_none(), "the byte {at}");
@@ -304,12 +305,14 @@ mod tests {
     #[test]
     fn a_length_that_the_file_has_no_room_for_takes_no_memory() {
         let file = encode(&records(3));
-        // The length of the paths of directories, behind `began` and the rules that are not there.
-        let at = HEAD_BYTES + 1 + 8 + 8 + 1;
-        for length in [u64::MAX, u64::MAX / 2, 1 << 40, file.len() as u64] {
-            let mut file = file.clone();
-            file[at..at + 8].copy_from_slice(&length.to_le_bytes());
-            assert!(read(&file[..], file.len() as u64).is_none());
+        // The length of the paths of directories, behind `began` and the rules that are not there; and the records' number.
+        let paths_at = HEAD_BYTES + 1 + 8 + 8 + 1;
+        for at in [paths_at, file.len() - 3 * RECORD_BYTES - 8] {
+            for length in [u64::MAX, u64::MAX / 2, 1 << 40, file.len() as u64] {
+                let mut file = file.clone();
+                file[at..at + 8].copy_from_slice(&length.to_le_bytes());
+                assert!(read(&file[..], file.len() as u64).is_none());
+            }
         }
     }
 }
