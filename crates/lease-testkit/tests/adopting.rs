@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed expectation is the test")]
 
+use std::fs;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +14,7 @@ use lease_core::retry::pause;
 use lease_core::spec::Retention;
 use lease_core::state::Phase;
 use lease_core::store::LeaseWriter;
+use lease_core::store::fs::FsStore;
 use lease_core::{Claim, Clock, Deadlines, Engine, Marks, ResourceId, Spec, Timestamp};
 use lease_testkit::faults::{Fault, Planned, Point, Stage};
 use lease_testkit::sim::{Flavor, SimClock};
@@ -111,6 +114,24 @@ async fn what_carries_no_marks_is_somebody_elses_and_what_is_leased_is_taken() {
     let unknown = engine.adopt("sim", &"r999999".parse().unwrap(), None).await.unwrap_err();
     assert_eq!(unknown.kind(), ErrorKind::NotFound, "{unknown}");
     assert!(is_alive(&stage, &foreign));
+}
+
+/// There is one record for a lease, so a free name is not what is missing.
+#[tokio::test(start_paused = true)]
+async fn what_carries_the_marks_of_a_live_lease_that_has_no_such_thing_waits_for_its_release() {
+    let stage = stage(Flavor::UniqueNames);
+    let engine = stage.engine();
+    let claim = acquired(&engine).await;
+    let marks = stage.world().ours_alive().last().unwrap().marks.clone().unwrap();
+    let marks = Marks { nonce: "z".repeat(26).parse().unwrap(), ..marks };
+    let copy = stage.world().plant(HOME, Kind::Machine, "a-copy", Some(marks));
+    for slug in [None, Some("my-box".parse().unwrap())] {
+        let refused = engine.adopt("sim", &copy, slug).await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Conflict, "{refused}");
+        let text = refused.to_string();
+        assert!(text.contains(claim.slug().as_str()) && !text.contains("choose another"), "{text}");
+    }
+    assert!(is_alive(&stage, &copy));
 }
 
 /// A lease whose machine was asked for twice, because the first request seemed lost; it is released again.
@@ -230,6 +251,57 @@ async fn a_machine_without_marks_that_two_adopt_at_once_gets_one_lease() {
         assert_eq!(refused.kind(), ErrorKind::Conflict, "{refused}");
         assert_eq!(stage.live_claims().await.len(), 1, "with seed {seed}");
     }
+}
+
+/// A stage whose records are files, and the directory with them.
+fn on_files(flavor: Flavor) -> (Stage, tempfile::TempDir) {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Arc::new(FsStore::open(dir.path()).unwrap());
+    (Stage::over(store, flavor, &[], None), dir)
+}
+
+/// Makes the record of a live lease one that nobody can read, and gives it back as it was.
+fn damage(dir: &tempfile::TempDir, claim: &Claim) -> (PathBuf, Vec<u8>) {
+    let name = format!("{}.{}.jsonl", claim.slug(), claim.lease());
+    let path = dir.path().join("leases").join(name);
+    let text = fs::read(&path).unwrap();
+    fs::write(&path, b"{\n").unwrap();
+    (path, text)
+}
+
+/// Its record may be the one that cannot be read, so a second one could give it back under somebody's hands.
+#[tokio::test(start_paused = true)]
+async fn i5_a_machine_without_marks_is_not_adopted_while_a_record_cannot_be_read() {
+    let (stage, dir) = on_files(Flavor::Markless);
+    let engine = stage.engine();
+    let claim = acquired(&engine).await;
+    let machine =
+        stage.world().ours_alive().iter().find(|it| it.kind == Kind::Machine).unwrap().id.clone();
+    let (path, text) = damage(&dir, &claim);
+    let refused = engine.adopt("sim", &machine, None).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Corrupt, "{refused}");
+    assert!(refused.to_string().contains(claim.slug().as_str()), "{refused}");
+    assert_eq!(fs::read_dir(dir.path().join("leases")).unwrap().count(), 1, "a second record");
+    assert!(is_alive(&stage, &machine));
+    // With the record back, the machine is known for whose it is.
+    fs::write(&path, text).unwrap();
+    let refused = engine.adopt("sim", &machine, None).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Conflict, "{refused}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn marks_say_which_of_the_records_that_cannot_be_read_counts() {
+    let (stage, dir) = on_files(Flavor::UniqueNames);
+    let engine = stage.engine();
+    let (_, of_others) = left_by_a_lost_installation(&stage).await;
+    let claim = acquired(&engine).await;
+    let own =
+        stage.world().ours_alive().iter().find(|it| it.kind == Kind::Machine).unwrap().id.clone();
+    damage(&dir, &claim);
+    let refused = engine.adopt("sim", &own, None).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Corrupt, "{refused}");
+    let adopted = engine.adopt("sim", &of_others, None).await.unwrap();
+    assert_ne!(adopted.lease(), claim.lease());
 }
 
 #[tokio::test(start_paused = true)]

@@ -38,7 +38,9 @@ impl Engine {
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`] when the provider does not show it, [`ErrorKind::Conflict`] when a live lease has it
-    /// already, [`ErrorKind::Refused`] when it carries no marks of this tool.
+    /// already, [`ErrorKind::Refused`] when it carries no marks of this tool. [`ErrorKind::Corrupt`] or
+    /// [`ErrorKind::NewerFormat`] when a record that cannot be read may have it: the one of the lease that its marks
+    /// name, and any where it has no marks.
     ///
     /// # Cancel safety
     /// After a cancelled call the lease may be recorded; `lease list` shows it then.
@@ -148,13 +150,25 @@ impl Engine {
             Some(Member { id: found.id, intended })
         });
         let members = members.collect();
-        Ok(Group { lease: marks.lease, installation: marks.installation, members })
+        let is_marked = found.marks.is_some();
+        Ok(Group { lease: marks.lease, installation: marks.installation, is_marked, members })
     }
 
-    /// What a live lease claims already has its record.
+    /// What a live lease claims already has its record. One that cannot be read may be that record.
     async fn refuse_claimed(&self, scope: &Scope, group: &Group) -> Result<()> {
         for entry in self.store.scan().await? {
-            let Ok(claim) = entry.claim else { continue };
+            let claim = match entry.claim {
+                Ok(claim) => claim,
+                Err(_) if group.is_marked && entry.lease.as_ref() != Some(&group.lease) => continue,
+                Err(error) => {
+                    let message = format!(
+                        "it may belong to {}, whose record cannot be read: {}",
+                        entry.name,
+                        error.message()
+                    );
+                    return Err(Error::harmless(error.kind(), DOING, message));
+                }
+            };
             let holds = |member: &Member| {
                 claim.resources().iter().filter(|it| it.state() != ResourceState::Gone).any(|it| {
                     it.intended().nonce == member.intended.nonce || it.id() == Some(&member.id)
@@ -162,6 +176,16 @@ impl Engine {
             };
             if claim.scope() == scope && group.members.iter().any(holds) {
                 let message = format!("it belongs to {} ({})", claim.slug(), claim.lease());
+                return Err(Error::harmless(ErrorKind::Conflict, DOING, message));
+            }
+            if claim.lease() == &group.lease {
+                // Another name for the new record would not help: there is one record for a lease.
+                let message = format!(
+                    "its marks name {} ({}), which is live and has no such resource; it can be adopted when that one is \
+                     released",
+                    claim.slug(),
+                    claim.lease()
+                );
                 return Err(Error::harmless(ErrorKind::Conflict, DOING, message));
             }
         }
@@ -210,6 +234,8 @@ impl Engine {
 struct Group {
     lease: LeaseId,
     installation: InstallationId,
+    /// Whether the provider shows whose it is, or only the person who asks says so.
+    is_marked: bool,
     members: Vec<Member>,
 }
 
