@@ -30,6 +30,9 @@ pub(crate) fn run(base: &Base<'_>, args: ConfigArgs) -> Result<Exit, Failure> {
             it.path, it.path
         ));
     }
+    if let Err(failure) = crate::catalog::resolve(settings.provider()) {
+        base.output.note(&format!("nothing can be leased like this: {}", failure.what()));
+    }
     let described: Vec<_> =
         settings.iter().map(|(key, sourced)| SettingDescription::of(key, sourced)).collect();
     let mut table = Table::new(&["SETTING", "VALUE", "ORIGIN"]);

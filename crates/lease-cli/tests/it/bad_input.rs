@@ -107,7 +107,8 @@ fn a_file_in_the_way_of_the_state_directory_is_named() {
     for line in ["list", "acquire", "doctor"] {
         let ended = home.lease(line);
         let said = format!("{}{}", ended.stdout, ended.stderr);
-        assert!(said.contains("HOME/state"), "{line}: {said}");
+        let what = "HOME/state: not a directory; a file is in the way of the state directory";
+        assert!(said.contains(what), "{line}: {said}");
         assert_ne!(ended.code, 0, "{line}");
     }
     assert_eq!(fs::read_to_string(home.path("state")).unwrap(), "precious");
@@ -147,6 +148,16 @@ fn a_directory_that_is_gone_is_named() {
     command = shell;
     let said = home.ended(&mut command).bad();
     assert!(said.contains("the current directory does not exist any more"), "{said}");
+}
+
+#[test]
+fn the_settings_are_shown_with_a_provider_that_is_not_there_and_that_is_said() {
+    let home = Home::new();
+    let ended = home.ended(home.command(["config", "show"]).env("LEASE_PROVIDER", "locl"));
+    let said = &ended.stderr;
+    assert!(ended.code == 0 && ended.stdout.contains("locl"), "{said}");
+    assert!(said.contains("there is no provider \"locl\"; did you mean \"local\"?"), "{said}");
+    assert_eq!(home.lease("config show").stderr, "");
 }
 
 #[test]

@@ -14,12 +14,12 @@ pub(super) fn create_private_dir(path: &Path) -> Result<()> {
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path).map_err(|error| storage(DOING, path, error))?;
-    if path.is_dir() {
-        Ok(())
-    } else {
-        Err(storage(DOING, path, io::ErrorKind::NotADirectory.into()))
-    }
+    // What is in the way is no directory, and that it exists is not what is wrong with it.
+    builder.create(path).map_err(|error| {
+        let in_the_way = error.kind() == io::ErrorKind::AlreadyExists;
+        let error = if in_the_way { io::ErrorKind::NotADirectory.into() } else { error };
+        storage(DOING, path, error)
+    })
 }
 
 /// Writes a file that appears under its name only when its content is durable.
