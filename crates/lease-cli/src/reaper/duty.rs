@@ -115,6 +115,11 @@ impl Duty {
         Instant::now() < self.rest_until
     }
 
+    /// Whether the post is not held any more, although nobody gave it back.
+    pub(super) fn is_void(&self) -> bool {
+        self.watch.is_deleted()
+    }
+
     /// Hears what came of a release. One that is not this account's is no reason to try again and again, and a reason
     /// to ask which account this is.
     pub(super) fn hear(&mut self, done: &Done) {

@@ -3,7 +3,7 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use lease_core::Scope;
@@ -125,6 +125,12 @@ impl Watch {
         written.map_err(|error| failed(&self.path, &error))
     }
 
+    /// Whether the file was deleted, so that this lock keeps nobody out. A file system that is away for a while, or a
+    /// directory with another name, deletes nothing.
+    pub(super) fn is_deleted(&self) -> bool {
+        self.file.metadata().is_ok_and(|it| it.nlink() == 0)
+    }
+
     /// Gives the lock back.
     pub(super) fn give_back(self) {
         drop(self.file);
@@ -167,6 +173,19 @@ mod tests {
         watch.give_back();
         assert!(!is_watched(dir.path(), &post).unwrap());
         assert_eq!(watchers(dir.path()).unwrap(), []);
+    }
+
+    #[test]
+    fn a_lock_keeps_nobody_out_when_its_file_is_deleted_and_does_when_the_directory_is_moved() {
+        let dir = tempfile::tempdir().unwrap();
+        let (here, there) = (dir.path().join("here"), dir.path().join("there"));
+        std::fs::create_dir(&here).unwrap();
+        let post = Post::new("cloud", &[]);
+        let watch = Watch::take(&here, &post).unwrap().unwrap();
+        std::fs::rename(&here, &there).unwrap();
+        assert!(!watch.is_deleted() && is_watched(&there, &post).unwrap());
+        std::fs::remove_dir_all(&there).unwrap();
+        assert!(watch.is_deleted());
     }
 
     #[test]

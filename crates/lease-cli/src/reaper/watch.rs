@@ -55,10 +55,17 @@ async fn watch_all(context: &Context<'_>, state_dir: &Path) -> Result<(), Failur
     }
 }
 
+/// Watches until there has been nothing to watch for a while, or a post is not held any more.
 async fn until_idle(context: &Context<'_>, duties: &mut [Duty]) {
     let mut listed_at = Instant::now();
     let mut idle_since: Option<Instant> = None;
     loop {
+        // Somebody deleted the state directory or the lock. Whoever comes next sees nobody at the post, so it is taken
+        // anew, by that one or by us, and without a state directory by nobody.
+        if duties.iter().any(Duty::is_void) {
+            tracing::warn!("the lock was deleted");
+            return;
+        }
         let began = Instant::now();
         let view = match glance(context, duties).await {
             Ok(view) => view,

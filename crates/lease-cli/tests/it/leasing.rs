@@ -1,7 +1,12 @@
 //! Real boxes on this machine: acquired, kept, cleaned up and released through the command line.
 
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
 use crate::home::{Ended, Home, json, names};
 use crate::schemas::{check, fits};
+use crate::wait::{Deadline, eventually};
 
 /// Nothing is left of any lease, and nobody watches any more.
 #[track_caller]
@@ -27,7 +32,7 @@ fn a_lease_from_acquire_to_release() {
     assert_eq!(listed["leases"][0]["slug"], "calm-otter");
     assert_eq!(listed["leases"][0]["phase"], "ready");
     check(&home, "show calm-otter", "lease.show/1");
-    std::fs::write(home.path("repo/file"), "x").unwrap();
+    fs::write(home.path("repo/file"), "x").unwrap();
     check(&home, "sync calm-otter --dry-run", "lease.sync/1");
     check(&home, "sync calm-otter", "lease.sync/1");
     let ended = home.lease("--json -q run --timings --id calm-otter -- true");
@@ -52,6 +57,45 @@ fn a_lease_from_acquire_to_release() {
     // Releasing what is released already is success.
     assert_eq!(outcome(&home.lease(&format!("release {id} --json")), 0), "released");
     assert!(home.lease(&format!("show {id}")).good().contains("state       released"));
+    assert_nothing_is_left(&home);
+}
+
+/// The file whose lock the reaper of this home holds, and what is written in it.
+fn post(home: &Home, directory: &str) -> Option<(PathBuf, String)> {
+    let is_post = |it: &String| it.starts_with("reaper.") && it != "reaper.log";
+    let name = names(&home.path(directory)).into_iter().find(is_post)?;
+    let path = home.path(directory).join(name);
+    let text = fs::read_to_string(&path).unwrap();
+    Some((path, text))
+}
+
+#[test]
+fn a_reaper_whose_lock_is_deleted_takes_it_anew_and_ends_where_there_is_no_state_any_more() {
+    let home = Home::new();
+    assert_eq!(home.lease("-q acquire --slug calm-otter").code, 0);
+    let soon = || Deadline::after(Duration::from_secs(30));
+    let mut seen = None;
+    // It is emptied for a moment when the account is known.
+    let is_told = || {
+        seen = post(&home, "state").filter(|(_, told)| !told.is_empty());
+        seen.is_some()
+    };
+    eventually(soon(), is_told).expect("nobody watches");
+    let (path, told) = seen.unwrap();
+    let pid = told.lines().next().unwrap();
+    fs::remove_file(&path).unwrap();
+    let is_back = || post(&home, "state").is_some_and(|(_, told)| told.lines().next() == Some(pid));
+    eventually(soon(), is_back).expect("nobody watches any more");
+    let file = fs::File::open(&path).unwrap();
+    // As after `rm -r`, but it can be undone, so that the box is given back.
+    fs::rename(home.path("state"), home.path("aside")).unwrap();
+    fs::remove_file(post(&home, "aside").unwrap().0).unwrap();
+    file.lock().unwrap();
+    let is_over = || fs::read_link(format!("/proc/{pid}/exe")).is_err();
+    eventually(soon(), is_over).expect("the reaper goes on without a state directory");
+    assert!(!home.path("state").exists(), "the reaper made it again");
+    fs::rename(home.path("aside"), home.path("state")).unwrap();
+    assert_eq!(home.lease("-q release calm-otter").good(), "calm-otter is released\n");
     assert_nothing_is_left(&home);
 }
 

@@ -9,3 +9,6 @@ mod pages;
 mod records;
 mod schemas;
 mod trust;
+#[path = "../installation/wait.rs"]
+#[expect(dead_code, reason = "each target uses a part of it")]
+mod wait;
