@@ -283,8 +283,9 @@ async fn i5_a_machine_without_marks_is_not_adopted_while_a_record_cannot_be_read
     assert!(refused.to_string().contains(claim.slug().as_str()), "{refused}");
     assert_eq!(fs::read_dir(dir.path().join("leases")).unwrap().count(), 1, "a second record");
     assert!(is_alive(&stage, &machine));
-    // With the record back, the machine is known for whose it is.
+    // With the record back, the machine is known for whose it is, whatever else cannot be read.
     fs::write(&path, text).unwrap();
+    fs::write(dir.path().join("leases/a-stray-file"), "hello").unwrap();
     let refused = engine.adopt("sim", &machine, None).await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Conflict, "{refused}");
 }

@@ -1,7 +1,7 @@
 //! The locks that say who is at which post. Each is held by the process that watches, and by nobody else for longer than
 //! a look.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
@@ -126,9 +126,11 @@ impl Watch {
     }
 
     /// Whether the file was deleted, so that this lock keeps nobody out. A file system that is away for a while, or a
-    /// directory with another name, deletes nothing.
+    /// directory with another name, deletes nothing; neither does a file system that counts no names.
     pub(super) fn is_deleted(&self) -> bool {
-        self.file.metadata().is_ok_and(|it| it.nlink() == 0)
+        let Ok(held) = self.file.metadata() else { return false };
+        let is_it = |there: Metadata| (there.dev(), there.ino()) == (held.dev(), held.ino());
+        held.nlink() == 0 && !self.path.metadata().is_ok_and(is_it)
     }
 
     /// Gives the lock back.

@@ -156,17 +156,14 @@ impl Engine {
 
     /// What a live lease claims already has its record. One that cannot be read may be that record.
     async fn refuse_claimed(&self, scope: &Scope, group: &Group) -> Result<()> {
+        let mut unreadable = None;
         for entry in self.store.scan().await? {
+            let may_hold = !group.is_marked || entry.lease.as_ref() == Some(&group.lease);
             let claim = match entry.claim {
                 Ok(claim) => claim,
-                Err(_) if group.is_marked && entry.lease.as_ref() != Some(&group.lease) => continue,
                 Err(error) => {
-                    let message = format!(
-                        "it may belong to {}, whose record cannot be read: {}",
-                        entry.name,
-                        error.message()
-                    );
-                    return Err(Error::harmless(error.kind(), DOING, message));
+                    unreadable = unreadable.or(may_hold.then_some((entry.name, error)));
+                    continue;
                 }
             };
             let holds = |member: &Member| {
@@ -189,7 +186,10 @@ impl Engine {
                 return Err(Error::harmless(ErrorKind::Conflict, DOING, message));
             }
         }
-        Ok(())
+        let Some((name, error)) = unreadable else { return Ok(()) };
+        let message =
+            format!("it may belong to {name}, whose record cannot be read: {}", error.message());
+        Err(Error::harmless(error.kind(), DOING, message))
     }
 
     async fn open_adopted(
