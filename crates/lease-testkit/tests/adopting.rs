@@ -118,20 +118,26 @@ async fn what_carries_no_marks_is_somebody_elses_and_what_is_leased_is_taken() {
 
 /// There is one record for a lease, so a free name is not what is missing.
 #[tokio::test(start_paused = true)]
-async fn what_carries_the_marks_of_a_live_lease_that_has_no_such_thing_waits_for_its_release() {
+async fn what_carries_the_marks_of_a_live_lease_belongs_to_it_also_where_nothing_else_of_it_is_left()
+ {
     let stage = stage(Flavor::UniqueNames);
     let engine = stage.engine();
     let claim = acquired(&engine).await;
     let marks = stage.world().ours_alive().last().unwrap().marks.clone().unwrap();
     let marks = Marks { nonce: "z".repeat(26).parse().unwrap(), ..marks };
-    let copy = stage.world().plant(HOME, Kind::Machine, "a-copy", Some(marks));
-    for slug in [None, Some("my-box".parse().unwrap())] {
-        let refused = engine.adopt("sim", &copy, slug).await.unwrap_err();
-        assert_eq!(refused.kind(), ErrorKind::Conflict, "{refused}");
-        let text = refused.to_string();
-        assert!(text.contains(claim.slug().as_str()) && !text.contains("choose another"), "{text}");
+    let elsewhere = Stage::over(Arc::clone(stage.store()), Flavor::UniqueNames, &[], None);
+    // The ids of what the lease has there are somebody else's here.
+    for number in 0..8 {
+        elsewhere.world().plant(HOME, Kind::Machine, &format!("another-{number}"), None);
     }
-    assert!(is_alive(&stage, &copy));
+    let copy = elsewhere.world().plant(HOME, Kind::Machine, "a-copy", Some(marks));
+    for slug in [None, Some("my-box".parse().unwrap())] {
+        let refused = elsewhere.engine().adopt("sim", &copy, slug).await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Conflict, "{refused}");
+        let what = format!("it belongs to {} ({})", claim.slug(), claim.lease());
+        assert!(refused.to_string().contains(&what), "{refused}");
+    }
+    assert!(is_alive(&elsewhere, &copy));
 }
 
 /// A lease whose machine was asked for twice, because the first request seemed lost; it is released again.

@@ -83,11 +83,17 @@ impl Home {
         runtime.block_on(record(&self.store(), slug, id, at))
     }
 
-    /// Waits until every reaper of this home has left: each holds a lock for as long as it watches.
-    pub(crate) fn wait_for_the_reaper(&self) {
+    /// The files in a state directory whose locks its reapers hold for as long as they watch.
+    pub(crate) fn posts(&self, state: &str) -> Vec<PathBuf> {
         let of_a_reaper = |it: &String| it.starts_with("reaper.") && it != "reaper.log";
-        for name in names(&self.path("state")).into_iter().filter(of_a_reaper) {
-            fs::File::open(self.path("state").join(name)).unwrap().lock().unwrap();
+        let state = self.path(state);
+        names(&state).into_iter().filter(of_a_reaper).map(|it| state.join(it)).collect()
+    }
+
+    /// Waits until every reaper of this home has left.
+    pub(crate) fn wait_for_the_reaper(&self) {
+        for path in self.posts("state") {
+            fs::File::open(path).unwrap().lock().unwrap();
         }
     }
 

@@ -61,12 +61,10 @@ fn a_lease_from_acquire_to_release() {
 }
 
 /// The file whose lock the reaper of this home holds, and what is written in it.
-fn post(home: &Home, directory: &str) -> Option<(PathBuf, String)> {
-    let is_post = |it: &String| it.starts_with("reaper.") && it != "reaper.log";
-    let name = names(&home.path(directory)).into_iter().find(is_post)?;
-    let path = home.path(directory).join(name);
-    let text = fs::read_to_string(&path).unwrap();
-    Some((path, text))
+fn post(home: &Home) -> Option<(PathBuf, String)> {
+    let path = home.posts("state").pop()?;
+    let told = fs::read_to_string(&path).unwrap();
+    Some((path, told))
 }
 
 #[test]
@@ -77,19 +75,19 @@ fn a_reaper_whose_lock_is_deleted_takes_it_anew_and_ends_where_there_is_no_state
     let mut seen = None;
     // It is emptied for a moment when the account is known.
     let is_told = || {
-        seen = post(&home, "state").filter(|(_, told)| !told.is_empty());
+        seen = post(&home).filter(|(_, told)| !told.is_empty());
         seen.is_some()
     };
     eventually(soon(), is_told).expect("nobody watches");
     let (path, told) = seen.unwrap();
     let pid = told.lines().next().unwrap();
     fs::remove_file(&path).unwrap();
-    let is_back = || post(&home, "state").is_some_and(|(_, told)| told.lines().next() == Some(pid));
+    let is_back = || post(&home).is_some_and(|(_, told)| told.lines().next() == Some(pid));
     eventually(soon(), is_back).expect("nobody watches any more");
     let file = fs::File::open(&path).unwrap();
     // As after `rm -r`, but it can be undone, so that the box is given back.
     fs::rename(home.path("state"), home.path("aside")).unwrap();
-    fs::remove_file(post(&home, "aside").unwrap().0).unwrap();
+    fs::remove_file(home.posts("aside").pop().unwrap()).unwrap();
     file.lock().unwrap();
     let is_over = || fs::read_link(format!("/proc/{pid}/exe")).is_err();
     eventually(soon(), is_over).expect("the reaper goes on without a state directory");

@@ -171,18 +171,10 @@ impl Engine {
                     it.intended().nonce == member.intended.nonce || it.id() == Some(&member.id)
                 })
             };
-            if claim.scope() == scope && group.members.iter().any(holds) {
+            // There is one record for a lease, whatever else it has.
+            let is_its_lease = claim.lease() == &group.lease;
+            if is_its_lease || claim.scope() == scope && group.members.iter().any(holds) {
                 let message = format!("it belongs to {} ({})", claim.slug(), claim.lease());
-                return Err(Error::harmless(ErrorKind::Conflict, DOING, message));
-            }
-            if claim.lease() == &group.lease {
-                // Another name for the new record would not help: there is one record for a lease.
-                let message = format!(
-                    "its marks name {} ({}), which is live and has no such resource; it can be adopted when that one is \
-                     released",
-                    claim.slug(),
-                    claim.lease()
-                );
                 return Err(Error::harmless(ErrorKind::Conflict, DOING, message));
             }
         }

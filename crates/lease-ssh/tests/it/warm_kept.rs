@@ -73,8 +73,8 @@ async fn a_look_that_takes_longer_than_the_way_goes_on_beside_the_opening() {
     assert!(microseconds("way").unwrap() > 0 && microseconds("look").unwrap() > 0);
     for (near, look, is_opened) in [
         (false, "49000", false),
-        (false, "51000", false),
-        (false, "90000", true),
+        (false, "62500", false),
+        (false, "62501", true),
         (true, "1", true),
     ] {
         case.far();
